@@ -1,0 +1,1 @@
+"""The driver's door; its commands live in :mod:`fedswarm.cli`."""

@@ -1,0 +1,159 @@
+"""The job: everything that decides what a run computes, as frozen, strict models.
+
+Unknown keys are errors. Every field carries its unit and meaning; ``fedswarm schema`` prints them as JSON schema.
+Nothing here reads a file: see :mod:`fedswarm.jobs.load`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="module:function")]
+
+
+class Section(BaseModel):
+    """A part of a job: immutable, and strict about unknown keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ClusterSection(Section):
+    """Which processes run, and where."""
+
+    launcher: Literal["local"] = Field("local", description="how processes are started")
+    executors: int = Field(2, ge=1, le=4096, description="executor processes")
+    host: str = Field("127.0.0.1", description="address to bind; loopback unless the cluster spans hosts")
+    aggregator_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
+    tracker_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
+    cohort_clients: int | Literal["auto"] = Field("auto", description="clients in one lease of work")
+    heartbeat_s: float = Field(1.0, gt=0, description="seconds between heartbeats on an executor's session")
+    dead_after_s: float = Field(6.0, gt=0, description="silence after which an executor counts as dead")
+    lease_timeout_s: float = Field(900.0, gt=0, description="a lease not reported by then is issued again")
+    start_timeout_s: float = Field(180.0, gt=0, description="how long the run waits for its executors to come up")
+    rejoin_timeout_s: float = Field(5.0, ge=0, description="how long an executor seeks a lost aggregator")
+
+
+class PartitionSection(Section):
+    """How training samples are dealt to clients."""
+
+    kind: Literal["iid", "dirichlet", "shards", "natural", "data_map"] = Field("iid", description="the rule")
+    alpha: float = Field(0.5, gt=0, description="dirichlet: concentration; small is skewed")
+    shards_per_client: int = Field(2, ge=1, description="shards: label-sorted pieces each client gets")
+    path: str | None = Field(None, description="data_map: a CSV client_id,sample_path,label_name,label_id")
+
+    @model_validator(mode="after")
+    def _map_has_a_path(self) -> Self:
+        if self.kind == "data_map" and not self.path:
+            raise ValueError("partition kind 'data_map' needs path: the CSV that maps clients to samples")
+        return self
+
+
+class DataSection(Section):
+    """Which samples, and who holds them."""
+
+    name: str = Field("fashion_mnist", description="a built-in data set, or module:function of your own")
+    folder: str | None = Field(None, description="where the data lie; the embedded subset when absent")
+    clients: int = Field(100, ge=1, description="simulated clients (ignored for natural users and data maps)")
+    partition: PartitionSection = PartitionSection()
+    min_samples: int = Field(1, ge=1, description="clients with fewer training samples are not admitted")
+    max_samples: int | None = Field(None, ge=1, description="clients with more training samples are not admitted")
+
+
+class ModelSection(Section):
+    """The network."""
+
+    name: str = Field("cnn", description="lr, mlp, cnn, resnet18, or module:function of your own")
+    options: dict[str, int | float | str | bool] = Field({}, description="keyword arguments of the model's builder")
+
+
+class TrainingSection(Section):
+    """What a client does with the model it gets."""
+
+    local_steps: int | None = Field(None, ge=1, description="mini-batches a client trains; absent: local_epochs")
+    local_epochs: int | None = Field(None, ge=1, description="passes over a client's shard; absent: local_steps")
+    batch_size: int = Field(16, ge=1, description="samples in a mini-batch")
+    learning_rate: float = Field(0.05, gt=0, description="of the clients' SGD")
+    min_learning_rate: float = Field(5e-5, ge=0, description="floor of the decay")
+    decay_factor: float = Field(0.98, gt=0, le=1, description="learning rate multiplier every decay_round rounds")
+    decay_round: int = Field(10, ge=1, description="rounds between decays")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    loss_decay: float = Field(0.2, ge=0, le=1, description="weight of the newest batch in the moving loss")
+    proximal_mu: float = Field(0.0, ge=0, description="FedProx: strength of the pull to the round's start model")
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> Self:
+        if self.local_steps is not None and self.local_epochs is not None:
+            raise ValueError("give local_steps or local_epochs, not both")
+        return self
+
+
+class SelectionSection(Section):
+    """Who takes part in a round."""
+
+    policy: Literal["random"] = Field("random", description="selection policy")
+    participants: int = Field(20, ge=1, description="K: results that a round waits for")
+    overcommitment: float = Field(1.3, ge=1, description="floor(K x overcommitment) clients are sampled")
+    max_skipped_rounds: int = Field(100, ge=1, description="rounds in a row with nobody available before giving up")
+
+
+class AggregationSection(Section):
+    """How updates become the next model."""
+
+    mode: Literal["centralized"] = Field("centralized", description="who makes the next model")
+    algorithm: Literal["fedavg"] = Field("fedavg", description="server algorithm")
+    weighting: Literal["samples", "uniform"] = Field("samples", description="a client's weight in the mean")
+    grid_bits: int = Field(40, ge=20, le=48, description="sums are exact on multiples of 2^-grid_bits")
+
+
+class EvaluationSection(Section):
+    """When and how the global model is tested."""
+
+    interval: int = Field(5, ge=1, description="rounds between tests; the final model is always tested")
+    batch_size: int = Field(250, ge=1, description="samples in a test block")
+    ratio: float = Field(1.0, gt=0, le=1, description="share of the test set used")
+
+
+class DevicesSection(Section):
+    """The simulated devices' speeds (static; traces come with the device world)."""
+
+    clock_factor: float = Field(1.0, gt=0, description="scales compute and network time alike")
+    compute_scale: float | None = Field(None, gt=0, description="scales compute time; clock_factor when absent")
+    network_scale: float | None = Field(None, gt=0, description="scales transfer time; clock_factor when absent")
+
+
+class ExchangeSection(Section):
+    """How weights travel."""
+
+    broadcast: Literal["auto", "swarm", "direct"] = Field("auto", description="model versions: by peers or one to all")
+    chunk_kib: int | Literal["auto"] = Field("auto", description="chunk size in KiB, 16 to 4096; auto follows the size")
+    pipeline_mib: int = Field(8, ge=1, le=256, description="bytes asked for ahead, a peer")
+
+    @model_validator(mode="after")
+    def _chunk_in_range(self) -> Self:
+        if self.chunk_kib != "auto" and not 16 <= self.chunk_kib <= 4096:
+            raise ValueError(f"chunk_kib must be 16 to 4096 (a frame is one message), not {self.chunk_kib}")
+        return self
+
+
+class Job(Section):
+    """A whole job, as ``job.yml`` in the run folder shows it resolved."""
+
+    job_name: Name = Field("demo_job", description="names the run folder and <job_name>_logging")
+    seed: int = Field(233, ge=0, description="every random draw of the run follows from it")
+    experiment_mode: Literal["simulation", "deployment"] = Field(
+        "simulation", description="executors emulate many clients, or each is one real device"
+    )
+    rounds: int = Field(50, ge=1, description="training rounds")
+    cluster: ClusterSection = ClusterSection()
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    training: TrainingSection = TrainingSection()
+    selection: SelectionSection = SelectionSection()
+    aggregation: AggregationSection = AggregationSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    devices: DevicesSection = DevicesSection()
+    exchange: ExchangeSection = ExchangeSection()
