@@ -1,7 +1,7 @@
 """How a service process and whoever launched it talk: two inherited file descriptors and a handful of flags.
 
-- ``--status-fd N``: the service writes JSON lines: ``{"ready": true, "target": "host:port"}`` once it serves, and at most
-  one ``{"error": "...", "exit_code": 21}`` if it gives up.
+- ``--status-fd N``: the service writes JSON lines: ``{"ready": true, "target": "host:port"}`` once it serves,
+  and at most one ``{"error": "...", "exit_code": 21}`` if it gives up.
 - ``--lifeline-fd N``: the read end of a pipe whose write end only the launcher holds. Its end of file means that the
   launcher is gone, however it died, and the service ends itself: no orphan survives, on any operating system.
 
