@@ -1,1 +1,1 @@
-"""."""
+"""Selection: who takes part in a round. One policy a module."""

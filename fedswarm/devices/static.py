@@ -1,0 +1,87 @@
+"""Devices that are always on and whose speed never changes: one draw a client from the published table.
+
+Compute time carries the published log-normal noise (sigma 0.25, mean 0.9), drawn anew for each client and round from
+``(seed, round, client)``, so it does not depend on who simulates the client.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
+from fedswarm.devices.time_model import Floats, PhaseTimes, Workload
+from fedswarm.devices.world import ClientIds
+from fedswarm.jobs.schema import DevicesSection
+from fedswarm.randomness import generator
+
+NOISE_SIGMA: Final = 0.25
+NOISE_MEAN: Final = 0.9
+
+
+@dataclass(frozen=True)
+class StaticDevices:
+    """Implements :class:`~fedswarm.devices.world.DeviceWorld`; arrays have one entry a client, ids ascending."""
+
+    client_ids: ClientIds
+    compute_flops: Floats
+    link_mbps: Floats
+    seed: int
+    compute_scale: float = 1.0
+    network_scale: float = 1.0
+
+    @classmethod
+    def draw(cls, client_ids: ClientIds, seed: int, section: DevicesSection) -> Self:
+        """A device for each client: speeds drawn independently with the published frequencies."""
+        ids = np.sort(client_ids)
+        return cls(
+            client_ids=ids,
+            compute_flops=_draw_by_count(CPU_GFLOPS_COUNTS, ids, seed, "device-cpu") * 1e9,
+            link_mbps=_draw_by_count(WIFI_MBPS_COUNTS, ids, seed, "device-link"),
+            seed=seed,
+            compute_scale=section.clock_factor if section.compute_scale is None else section.compute_scale,
+            network_scale=section.clock_factor if section.network_scale is None else section.network_scale,
+        )
+
+    def online(self, now_s: float) -> ClientIds:
+        """Everybody, always."""
+        return self.client_ids
+
+    def phase_times(self, client_ids: ClientIds, round_index: int, start_s: float, work: Workload) -> PhaseTimes:
+        """Work over speed, phase by phase."""
+        rows = np.searchsorted(self.client_ids, client_ids)
+        speed = self.compute_flops[rows] * compute_noise(self.seed, round_index, client_ids)
+        link = self.link_mbps[rows]
+        return PhaseTimes(
+            download_s=work.download_mbit(self.network_scale) / link,
+            compute_s=work.compute_flop(self.compute_scale) / speed,
+            upload_s=work.upload_mbit(self.network_scale) / link,
+        )
+
+    def active_throughout(self, client_ids: ClientIds, start_s: float, end_s: Floats) -> NDArray[np.bool_]:
+        """True for all."""
+        return np.ones(len(client_ids), dtype=np.bool_)
+
+    def next_online_s(self, now_s: float) -> float:
+        """At once."""
+        return now_s
+
+
+def compute_noise(seed: int, round_index: int, client_ids: ClientIds) -> Floats:
+    """Log-normal speed factors of mean 0.9, one for each client in that round."""
+    mu = math.log(NOISE_MEAN) - NOISE_SIGMA**2 / 2
+    draws = [generator(seed, round_index, "compute-noise", int(client)).standard_normal() for client in client_ids]
+    return np.exp(mu + NOISE_SIGMA * np.asarray(draws, dtype=np.float64))
+
+
+def _draw_by_count(counts: Mapping[float, int], client_ids: ClientIds, seed: int, purpose: str) -> Floats:
+    """One value a client, each value as frequent as its count; a client's value depends on its own id alone."""
+    values = np.asarray(list(counts), dtype=np.float64)
+    edges = np.cumsum(np.asarray(list(counts.values()), dtype=np.float64))
+    draws = np.asarray([generator(seed, 0, purpose, int(client)).random() for client in client_ids], dtype=np.float64)
+    return values[np.searchsorted(edges, draws * edges[-1], side="right")]
