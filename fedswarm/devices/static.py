@@ -76,7 +76,8 @@ def compute_noise(seed: int, round_index: int, client_ids: ClientIds) -> Floats:
     """Log-normal speed factors of mean 0.9, one for each client in that round."""
     mu = math.log(NOISE_MEAN) - NOISE_SIGMA**2 / 2
     draws = [generator(seed, round_index, "compute-noise", int(client)).standard_normal() for client in client_ids]
-    return np.exp(mu + NOISE_SIGMA * np.asarray(draws, dtype=np.float64))
+    factors: Floats = np.exp(mu + NOISE_SIGMA * np.asarray(draws, dtype=np.float64))
+    return factors
 
 
 def _draw_by_count(counts: Mapping[float, int], client_ids: ClientIds, seed: int, purpose: str) -> Floats:

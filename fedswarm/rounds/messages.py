@@ -1,0 +1,287 @@
+"""What the round machine hears (events) and what it asks for (instructions).
+
+Both are plain values: tests feed events by hand, the aggregator's shell translates them from and to the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fedswarm.models.layout import Layout, Vector
+from fedswarm.records.schema import Record
+
+
+@dataclass(frozen=True)
+class ClientReport:
+    """How a client's training went. Its weights are not here: they stay with the executor until the verdict."""
+
+    client_id: int
+    success: bool
+    error: str
+    moving_loss: float
+    utility: float
+    delta_norm: float
+    steps: int
+    trained_samples: int
+
+
+@dataclass(frozen=True)
+class TestBlockReport:
+    """Sums over one fixed block of the test set."""
+
+    block: int
+    samples: int
+    top1: int
+    top5: int
+    loss_sum: float
+
+
+# Events
+
+
+@dataclass(frozen=True)
+class ExecutorJoined:
+    """An executor registered: what it can reach, its clients (ids to sample counts) and its model's layout."""
+
+    executor: str
+    target: str
+    layout: Layout
+    clients: dict[int, int]
+    test_blocks: int
+
+
+@dataclass(frozen=True)
+class ExecutorLost:
+    """An executor's session ended or went silent."""
+
+    executor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class InitialModelArrived:
+    """The initial model, built by the executor that was asked for it, is here."""
+
+    weights: Vector
+
+
+@dataclass(frozen=True)
+class InitialModelFailed:
+    """The executor that was asked could not deliver the initial model."""
+
+    executor: str
+    error: str
+
+
+@dataclass(frozen=True)
+class TrainReported:
+    """A lease of training is done."""
+
+    executor: str
+    lease_id: int
+    clients: tuple[ClientReport, ...]
+
+
+@dataclass(frozen=True)
+class TestReported:
+    """A lease of testing is done."""
+
+    executor: str
+    lease_id: int
+    blocks: tuple[TestBlockReport, ...]
+
+
+@dataclass(frozen=True)
+class LeaseFailed:
+    """An executor could not do a lease at all."""
+
+    executor: str
+    lease_id: int
+    error: str
+
+
+@dataclass(frozen=True)
+class SumFetched:
+    """The partial sum of an upload order is here and verified, not yet added to the round's total."""
+
+    order_id: int
+
+
+@dataclass(frozen=True)
+class SumFailed:
+    """The partial sum of an upload order cannot be had."""
+
+    order_id: int
+    error: str
+
+
+@dataclass(frozen=True)
+class ModelStepped:
+    """The server algorithm made the next model version.
+
+    The byte counts are payload totals so far: through the aggregator, and directly between executors.
+    """
+
+    version: int
+    aggregator_bytes: int
+    peer_bytes: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time passed."""
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """Somebody wants the run to end early."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    ExecutorJoined
+    | ExecutorLost
+    | InitialModelArrived
+    | InitialModelFailed
+    | TrainReported
+    | TestReported
+    | LeaseFailed
+    | SumFetched
+    | SumFailed
+    | ModelStepped
+    | Tick
+    | StopRequested
+)
+
+
+# Instructions
+
+
+@dataclass(frozen=True)
+class RefuseExecutor:
+    """Send an executor away: it does not fit this run."""
+
+    executor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RequestInitialModel:
+    """Ask this executor to build and offer the initial model."""
+
+    executor: str
+
+
+@dataclass(frozen=True)
+class PublishModel:
+    """Offer the server's current weights to everybody as this model version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class SendModel:
+    """Tell one executor (a late joiner) of the current model version."""
+
+    executor: str
+
+
+@dataclass(frozen=True)
+class SendTrain:
+    """Lease a cohort: clients with their steps."""
+
+    executor: str
+    lease_id: int
+    round_index: int
+    learning_rate: float
+    clients: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class SendTest:
+    """Lease test blocks of this model version."""
+
+    executor: str
+    lease_id: int
+    version: int
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OrderUpload:
+    """Have an executor sum the updates of these leases with these shares, and fetch the sum."""
+
+    executor: str
+    order_id: int
+    round_index: int
+    lease_ids: tuple[int, ...]
+    shares: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class AddSum:
+    """Add a fetched sum to the round's total."""
+
+    order_id: int
+
+
+@dataclass(frozen=True)
+class DiscardSums:
+    """Forget the round's total and every sum fetched for it: the shares they were made with changed."""
+
+
+@dataclass(frozen=True)
+class StepModel:
+    """Apply the round's total to the server's model, giving this version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class CloseRound:
+    """Nobody needs the updates of this round any more."""
+
+    round_index: int
+
+
+@dataclass(frozen=True)
+class WriteRecord:
+    """Append to the run's records."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class SaveModel:
+    """Write the server's weights as a checkpoint of this version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The run is over; tell the executors, then end. ``error`` is empty after a success or a requested stop."""
+
+    reason: str
+    error: str = ""
+    exit_code: int = 0
+
+
+Instruction: TypeAlias = (
+    RefuseExecutor
+    | RequestInitialModel
+    | PublishModel
+    | SendModel
+    | SendTrain
+    | SendTest
+    | OrderUpload
+    | AddSum
+    | DiscardSums
+    | StepModel
+    | CloseRound
+    | WriteRecord
+    | SaveModel
+    | Finish
+)
