@@ -10,14 +10,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Reference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="module:function")]
+NAME_RULE = "letters, digits, '.', '_' and '-', at most 100 of them, a letter or digit first"
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", json_schema_extra={"patternErrorMessage": NAME_RULE})
+]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Clients = Annotated[int, Field(ge=1)]
+ChunkKib = Annotated[int, Field(ge=16, le=4096)]
 
 
 class Section(BaseModel):
-    """A part of a job: immutable, and strict about unknown keys and types."""
+    """A part of a job: immutable, and strict about unknown keys and types (the text ``"16"`` is not the number 16)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 
 
 class ClusterSection(Section):
@@ -25,10 +30,10 @@ class ClusterSection(Section):
 
     launcher: Literal["local"] = Field("local", description="how processes are started")
     executors: int = Field(2, ge=1, le=4096, description="executor processes")
-    host: str = Field("127.0.0.1", description="address to bind; loopback unless the cluster spans hosts")
+    host: Text = Field("127.0.0.1", description="address to bind; loopback unless the cluster spans hosts")
     aggregator_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
     tracker_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
-    cohort_clients: int | Literal["auto"] = Field("auto", description="clients in one lease of work")
+    cohort_clients: Clients | Literal["auto"] = Field("auto", description="clients in one lease of work")
     heartbeat_s: float = Field(1.0, gt=0, description="seconds between heartbeats on an executor's session")
     dead_after_s: float = Field(6.0, gt=0, description="silence after which an executor counts as dead")
     lease_timeout_s: float = Field(900.0, gt=0, description="a lease not reported by then is issued again")
@@ -42,7 +47,7 @@ class PartitionSection(Section):
     kind: Literal["iid", "dirichlet", "shards", "natural", "data_map"] = Field("iid", description="the rule")
     alpha: float = Field(0.5, gt=0, description="dirichlet: concentration; small is skewed")
     shards_per_client: int = Field(2, ge=1, description="shards: label-sorted pieces each client gets")
-    path: str | None = Field(None, description="data_map: a CSV client_id,sample_path,label_name,label_id")
+    path: Text | None = Field(None, description="data_map: a CSV client_id,sample_path,label_name,label_id")
 
     @model_validator(mode="after")
     def _map_has_a_path(self) -> Self:
@@ -54,10 +59,10 @@ class PartitionSection(Section):
 class DataSection(Section):
     """Which samples, and who holds them."""
 
-    name: str = Field("fashion_mnist", description="a built-in data set, or module:function of your own")
-    folder: str | None = Field(None, description="where the data lie; the embedded subset when absent")
+    name: Text = Field("fashion_mnist", description="a built-in data set, or module:function of your own")
+    folder: Text | None = Field(None, description="where the data lie; the embedded subset when absent")
     clients: int = Field(100, ge=1, description="simulated clients (ignored for natural users and data maps)")
-    partition: PartitionSection = PartitionSection()
+    partition: PartitionSection = Field(PartitionSection(), description="how samples are dealt to clients")
     min_samples: int = Field(1, ge=1, description="clients with fewer training samples are not admitted")
     max_samples: int | None = Field(None, ge=1, description="clients with more training samples are not admitted")
 
@@ -65,7 +70,7 @@ class DataSection(Section):
 class ModelSection(Section):
     """The network."""
 
-    name: str = Field("cnn", description="lr, mlp, cnn, resnet18, or module:function of your own")
+    name: Text = Field("cnn", description="lr, mlp, cnn, resnet18, or module:function of your own")
     options: dict[str, int | float | str | bool] = Field({}, description="keyword arguments of the model's builder")
 
 
@@ -79,8 +84,8 @@ class TrainingSection(Section):
     min_learning_rate: float = Field(5e-5, ge=0, description="floor of the decay")
     decay_factor: float = Field(0.98, gt=0, le=1, description="learning rate multiplier every decay_round rounds")
     decay_round: int = Field(10, ge=1, description="rounds between decays")
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of the clients' SGD")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty of the clients' SGD")
     loss_decay: float = Field(0.2, ge=0, le=1, description="weight of the newest batch in the moving loss")
     proximal_mu: float = Field(0.0, ge=0, description="FedProx: strength of the pull to the round's start model")
 
@@ -118,7 +123,7 @@ class EvaluationSection(Section):
 
 
 class DevicesSection(Section):
-    """The simulated devices' speeds (static; traces come with the device world)."""
+    """The simulated devices' speeds."""
 
     clock_factor: float = Field(1.0, gt=0, description="scales compute and network time alike")
     compute_scale: float | None = Field(None, gt=0, description="scales compute time; clock_factor when absent")
@@ -129,31 +134,27 @@ class ExchangeSection(Section):
     """How weights travel."""
 
     broadcast: Literal["auto", "swarm", "direct"] = Field("auto", description="model versions: by peers or one to all")
-    chunk_kib: int | Literal["auto"] = Field("auto", description="chunk size in KiB, 16 to 4096; auto follows the size")
+    chunk_kib: ChunkKib | Literal["auto"] = Field(
+        "auto", description="chunk size in KiB; auto follows the model's size"
+    )
     pipeline_mib: int = Field(8, ge=1, le=256, description="bytes asked for ahead, a peer")
-
-    @model_validator(mode="after")
-    def _chunk_in_range(self) -> Self:
-        if self.chunk_kib != "auto" and not 16 <= self.chunk_kib <= 4096:
-            raise ValueError(f"chunk_kib must be 16 to 4096 (a frame is one message), not {self.chunk_kib}")
-        return self
 
 
 class Job(Section):
     """A whole job, as ``job.yml`` in the run folder shows it resolved."""
 
     job_name: Name = Field("demo_job", description="names the run folder and <job_name>_logging")
-    seed: int = Field(233, ge=0, description="every random draw of the run follows from it")
+    seed: int = Field(233, ge=0, le=2**63 - 1, description="every random draw of the run follows from it")
     experiment_mode: Literal["simulation", "deployment"] = Field(
         "simulation", description="executors emulate many clients, or each is one real device"
     )
     rounds: int = Field(50, ge=1, description="training rounds")
-    cluster: ClusterSection = ClusterSection()
-    data: DataSection = DataSection()
-    model: ModelSection = ModelSection()
-    training: TrainingSection = TrainingSection()
-    selection: SelectionSection = SelectionSection()
-    aggregation: AggregationSection = AggregationSection()
-    evaluation: EvaluationSection = EvaluationSection()
-    devices: DevicesSection = DevicesSection()
-    exchange: ExchangeSection = ExchangeSection()
+    cluster: ClusterSection = Field(ClusterSection(), description="which processes run, and where")
+    data: DataSection = Field(DataSection(), description="which samples, and who holds them")
+    model: ModelSection = Field(ModelSection(), description="the network")
+    training: TrainingSection = Field(TrainingSection(), description="what a client does with the model it gets")
+    selection: SelectionSection = Field(SelectionSection(), description="who takes part in a round")
+    aggregation: AggregationSection = Field(AggregationSection(), description="how updates become the next model")
+    evaluation: EvaluationSection = Field(EvaluationSection(), description="when and how the global model is tested")
+    devices: DevicesSection = Field(DevicesSection(), description="the simulated devices' speeds")
+    exchange: ExchangeSection = Field(ExchangeSection(), description="how weights travel")

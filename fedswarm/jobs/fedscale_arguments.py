@@ -1,0 +1,126 @@
+"""FedScale's names: its job-file keys and command-line arguments, their defaults, and what each becomes here.
+
+Names and defaults are those of FedScale's ``config_parser.py``, together with the Oort, PyramidFL and Bliss arguments
+of its forks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that has a place in a job: the setting it becomes, its kind and FedScale's default (None: none)."""
+
+    target: tuple[str, ...]
+    kind: Literal["whole", "number", "text"]
+    default: str | int | float | None
+
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+ARGUMENTS: Final[dict[str, Argument]] = {
+    "job_name": Argument(("job_name",), "text", "demo_job"),
+    "sample_seed": Argument(("seed",), "whole", 233),
+    "experiment_mode": Argument(("experiment_mode",), "text", "simulation"),
+    "rounds": Argument(("rounds",), "whole", 50),
+    "ps_port": Argument(("cluster", "aggregator_port"), "whole", None),
+    "num_executors": Argument(("cluster", "executors"), "whole", 1),
+    "data_set": Argument(("data", "name"), "text", "cifar10"),
+    "data_dir": Argument(("data", "folder"), "text", None),
+    "data_map_file": Argument(("data", "partition", "path"), "text", None),
+    "filter_less": Argument(("data", "min_samples"), "whole", 32),
+    "filter_more": Argument(("data", "max_samples"), "whole", 10**15),
+    "model": Argument(("model", "name"), "text", "shufflenet_v2_x2_0"),
+    "local_steps": Argument(("training", "local_steps"), "whole", 20),
+    "batch_size": Argument(("training", "batch_size"), "whole", 30),
+    "learning_rate": Argument(("training", "learning_rate"), "number", 5e-2),
+    "min_learning_rate": Argument(("training", "min_learning_rate"), "number", 5e-5),
+    "decay_factor": Argument(("training", "decay_factor"), "number", 0.98),
+    "decay_round": Argument(("training", "decay_round"), "whole", 10),
+    "weight_decay": Argument(("training", "weight_decay"), "number", 0.0),
+    "loss_decay": Argument(("training", "loss_decay"), "number", 0.2),
+    "proxy_mu": Argument(("training", "proximal_mu"), "number", 0.1),
+    "sample_mode": Argument(("selection", "policy"), "text", "random"),
+    "num_participants": Argument(("selection", "participants"), "whole", 4),
+    "overcommitment": Argument(("selection", "overcommitment"), "number", 1.3),
+    "eval_interval": Argument(("evaluation", "interval"), "whole", 5),
+    "test_bsz": Argument(("evaluation", "batch_size"), "whole", 128),
+    "test_ratio": Argument(("evaluation", "ratio"), "number", 1.0),
+    "clock_factor": Argument(("devices", "clock_factor"), "number", 1.0),
+}
+
+TOP_LEVEL: Final = _names(
+    "ps_ip ps_port worker_ips exp_path executor_entry aggregator_entry auth setup_commands use_container ports"
+    " data_path container_network num_aggregators num_executors job_conf"
+)
+
+# Of no effect here, wherever they stand: they describe another machine, another back end or FedScale's own plumbing.
+TOP_LEVEL_WITHOUT_USE: Final = _names("exp_path auth setup_commands ports data_path container_network")
+WITHOUT_USE: Final = _names(
+    # process plumbing, which the launcher arranges by itself
+    "ps_ip this_rank connection_timeout executor_configs log_path wandb_token use_cuda cuda_device time_stamp"
+    " config_override conf_path backend num_loaders save_checkpoint checkpoint_interval dump_epoch"
+    # follow from the data set and the model, or are unused in FedScale itself
+    " task model_zoo num_classes input_shape model_size input_dim output_dim openimg_size embedding_file"
+    " train_uniform adam_epsilon"
+    # arguments of policies and server algorithms; refusing the policy itself is what protects their users
+    " t_budget pacer_step pacer_delta exploration_alpha exploration_factor exploration_decay exploration_min"
+    " sample_window round_threshold round_penalty clip_bound cut_off_util blacklist_rounds blacklist_max_len"
+    " dropout_a dropout_b confidence_beta qfed_q yogi_eta yogi_tau yogi_beta yogi_beta2"
+    " number_clients_to_refresh_utility number_clients_to_predict_utility amount_clients_predict_train_set"
+    " amount_clients_refresh_train_set ema_alpha g_model h_model collect_data budget_recheck_steps ewma_lambda"
+    " min_payload_frac run_phase_2 max_concurrency max_staleness"
+    # arguments of examples and of tasks other than images
+    " noise_factor clip_threshold target_delta malicious_factor mlm mlm_probability block_size line_by_line"
+    " overwrite_cache clf_block_size vocab_token_size vocab_tag_size epsilon gamma memory_capacity"
+    " target_replace_iter n_actions n_states cfg_file test_output_dir train_size_file test_size_file data_cache"
+    " backbone train-manifest test-manifest sample-rate labels-path window-size window-stride window hidden-size"
+    " hidden-layers rnn-type finetune speed-volume-perturb spec-augment noise-dir noise-prob noise-min noise-max"
+    " no-bidirectional"
+) | {
+    f"{library}_{network}_{option}"
+    for network in "gh"
+    for library, options in {
+        "xgboost": "n_estimators learning_rate max_depth subsample colsample_bytree objective n_jobs eval_metric",
+        "mlp": "hidden_layer_sizes max_iter learning_rate_init batch_size",
+        "linreg": "fit_intercept positive",
+    }.items()
+    for option in options.split()
+}
+
+# Device profiles change the virtual clock, so their absence is worth a notice of its own.
+DEVICE_FILES: Final = ("clients_file", "device_conf_file", "device_avail_file")
+
+# These decide what a run computes, so only the values named here are taken.
+DECISIVE: Final = _names("gradient_policy adaptive_training engine resume_from")
+
+FEDERATED_AVERAGING: Final = frozenset({"fed-avg", "fedavg", "fed_avg"})
+PROXIMAL: Final = "fed-prox"
+UNBUILT_POLICIES: Final = frozenset({"oort", "pyramidfl", "bliss"})
+UNBUILT_GRADIENT_POLICIES: Final = frozenset({"fed-yogi", "q-fedavg"})
+
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})
+# What FedScale's own example files write for "this machine".
+EXAMPLE_HOST: Final = "10.0.0.1"
+
+MODELS: Final = ("lr", "mlp", "cnn", "resnet18")
+EMBEDDED_DATA_SET: Final = "fashion_mnist"
+# FedScale's spelling, in lower case without punctuation, and the name of the data set here.
+DATA_SETS: Final = {
+    "fashionmnist": EMBEDDED_DATA_SET,
+    "fashion": EMBEDDED_DATA_SET,
+    "mnist": "mnist",
+    "femnist": "femnist",
+    "emnist": "emnist",
+    "cifar10": "cifar10",
+    "openimg": "openimg",
+    "imagenet": "imagenet",
+    "inaturalist": "inaturalist",
+}
+
+ALL_NAMES: Final = frozenset(ARGUMENTS) | WITHOUT_USE | DECISIVE | frozenset(DEVICE_FILES)

@@ -1,0 +1,71 @@
+"""From a job file to a :class:`Job`: fedswarm's own form or FedScale's, with every mistake located."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fedswarm.jobs.fedscale import is_fedscale, translate
+from fedswarm.jobs.mistakes import Mistake, job_error, repetition_mistakes, shape_mistakes
+from fedswarm.jobs.overrides import apply_overrides
+from fedswarm.jobs.schema import Job
+from fedswarm.jobs.vocabulary import settings
+from fedswarm.jobs.yaml_source import Node, parse_document, read_source
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A valid job, what its reader should be told about it, and the form it was written in."""
+
+    job: Job
+    notices: tuple[str, ...] = ()
+    form: Literal["fedswarm", "fedscale"] = "fedswarm"
+
+
+def load_job(path: Path, overrides: Sequence[str] = ()) -> LoadedJob:
+    """Reads a job file and applies ``--set`` overrides (``"training.batch_size=32"``) to it.
+
+    Raises :class:`~fedswarm.errors.JobFileError` if the file cannot be read or is not YAML, and
+    :class:`~fedswarm.errors.JobError` with one line for every mistake in it.
+    """
+    return parse_job(read_source(path), str(path), overrides)
+
+
+def parse_job(text: str, name: str = "job.yml", overrides: Sequence[str] = ()) -> LoadedJob:
+    """The same for a text; ``name`` stands in messages where the file's path would."""
+    document = parse_document(text, name)
+    root, mistakes = document.root, repetition_mistakes(document.repetitions)
+    notices: tuple[str, ...] = ()
+    form: Literal["fedswarm", "fedscale"] = "fedscale" if is_fedscale(root) else "fedswarm"
+    if form == "fedscale":
+        translation = translate(root)
+        root, notices = translation.root, translation.notices
+        mistakes += translation.mistakes
+    _fill_empty_sections(root)
+    mistakes += apply_overrides(root, overrides)
+    job, shape = _validate(root)
+    mistakes += shape
+    if mistakes or job is None:
+        raise job_error(mistakes)
+    return LoadedJob(job, notices, form)
+
+
+def _validate(root: Node) -> tuple[Job | None, list[Mistake]]:
+    try:
+        return Job.model_validate(root.plain()), []
+    except ValidationError as error:
+        return None, shape_mistakes(error, root)
+
+
+def _fill_empty_sections(root: Node) -> None:
+    """A section whose keys are all commented out reads as null in YAML and means all its defaults."""
+    for path, setting in settings().items():
+        node: Node | None = root
+        for step in path:
+            node = node.value.get(step) if node is not None and isinstance(node.value, dict) else None
+        if node is not None and node.value is None and setting.is_section:
+            node.value = {}

@@ -1,0 +1,141 @@
+"""What is wrong with a job, one line a mistake: ``job.yml:LINE:COL: path.to.key: what, why, how to fix``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from fedswarm.errors import JobError
+from fedswarm.jobs.fedscale_arguments import ARGUMENTS
+from fedswarm.jobs.vocabulary import Path, Setting, keys_of, nearest, setting_at, settings
+from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Repetition
+
+SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One line of a :class:`JobError`."""
+
+    place: Place
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (str(self.place), self.path, self.text) if part)
+
+
+def job_error(mistakes: Iterable[Mistake]) -> JobError:
+    """All mistakes as one error, the file's in the order of its lines, the command line's last."""
+    ordered = sorted(mistakes, key=lambda mistake: (not mistake.place.line, mistake.place.line, mistake.place.column))
+    return JobError("\n".join(dict.fromkeys(str(mistake) for mistake in ordered)))
+
+
+def repetition_mistakes(repetitions: Sequence[Repetition]) -> list[Mistake]:
+    """One mistake for each key that a mapping has twice."""
+    return [
+        Mistake(again.place, again.path, f"written twice, first at {again.first}; keep one of the two")
+        for again in repetitions
+    ]
+
+
+def shape_mistakes(error: ValidationError, root: Node) -> list[Mistake]:
+    """What pydantic found, in plain words and at the place of the value, or of the key where the key is wrong."""
+    grouped: dict[Path, list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        grouped.setdefault(_written_path(root, detail), []).append(detail)
+    return [_mistake(path, details, root) for path, details in grouped.items()]
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: short, on one line, in the user's notation."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, dict):
+        return "a section"
+    if isinstance(value, list):
+        return "a list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def misfit(value: object, setting: Setting) -> str:
+    """Why a value cannot be this setting, and what can."""
+    purpose = f" ({setting.description})" if setting.description else ""
+    return f"{shown(value)} does not fit; it takes {setting.takes}{purpose}{_fix(value, setting)}"
+
+
+def _fix(value: object, setting: Setting) -> str:
+    if isinstance(value, str):
+        choice = nearest(value, setting.choices)
+        if choice is not None:
+            return f"; did you mean {choice}?"
+        if "number" in setting.takes and CORE_FLOAT.match(value):
+            return "; remove the quotes"
+    elif setting.is_text and isinstance(value, int | float):
+        return f"; put it in quotes: '{value}'"
+    return ""
+
+
+def _written_path(root: Node, detail: ErrorDetails) -> Path:
+    """The part of pydantic's location that the user wrote (it adds the names of a union's branches)."""
+    path: Path = ()
+    node = root
+    for step in map(str, detail["loc"]):
+        if not isinstance(node.value, dict) or step not in node.value:
+            break
+        node = node.value[step]
+        path = (*path, step)
+    return path
+
+
+def _mistake(path: Path, details: Sequence[ErrorDetails], root: Node) -> Mistake:
+    node = node_at(root, path)
+    label = node.label or ".".join(path)
+    first = details[0]
+    if first["type"] == "extra_forbidden":
+        return Mistake(node.key_place, label, unknown_key(path))
+    if first["type"] == "value_error":
+        return Mistake(node.key_place, label, str(first["ctx"]["error"]))
+    setting = setting_at(path)
+    if setting is None:
+        text = f"{shown(node.plain())} does not fit; a job is a mapping of keys to values, e.g. `rounds: 30`"
+        return Mistake(node.place, label, text)
+    return Mistake(node.place, label, misfit(node.plain(), setting))
+
+
+def node_at(root: Node, path: Path) -> Node:
+    """The node at a path that exists."""
+    node = root
+    for step in path:
+        assert isinstance(node.value, dict)
+        node = node.value[step]
+    return node
+
+
+def unknown_key(path: Path) -> str:
+    """Why a key is unknown and which key may have been meant: here, in another section, or by FedScale's name."""
+    section, key = path[:-1], path[-1]
+    near = nearest(key, keys_of(section))
+    elsewhere = [setting.dotted for other, setting in settings().items() if other[-1] == key and not setting.is_section]
+    argument = ARGUMENTS.get(key)
+    if near is not None:
+        hint = f"did you mean {near}?"
+    elif elsewhere:
+        hint = f"it belongs in another section: {' or '.join(elsewhere)}"
+    elif argument is not None and argument.target:
+        hint = f"FedScale's {key} is {'.'.join(argument.target)} here"
+    else:
+        hint = _far_hint(key, section)
+    return f"unknown key; {hint}"
+
+
+def _far_hint(key: str, section: Path) -> str:
+    everywhere = {path[-1]: setting.dotted for path, setting in settings().items()}
+    far = nearest(key, everywhere)
+    if far is not None:
+        return f"did you mean {everywhere[far]}?"
+    return f"{'.'.join(section) or 'a job'} has {', '.join(keys_of(section))}"
