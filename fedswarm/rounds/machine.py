@@ -268,7 +268,7 @@ class RoundMachine:
             case msg.TrainReported(_, lease_id, clients):
                 self._lease_failures = 0
                 active.trained(lease_id, clients)
-            case msg.TestReported(_, lease_id, blocks):
+            case msg.EvaluationReported(_, lease_id, blocks):
                 self._lease_failures = 0
                 active.tested(lease_id, blocks)
             case msg.SumFetched(order_id):
@@ -292,7 +292,7 @@ class RoundMachine:
         instructions: list[Instruction] = []
         blocks = active.take_test_result()
         if blocks:
-            result = story.test_result(active.version, self.clock_s, blocks)
+            result = story.evaluation_result(active.version, self.clock_s, blocks)
             instructions.append(msg.WriteRecord(result))
         if active.plan is None:
             return instructions + (self._finish("finished", "", now_s) if active.tests_done else self._issue(now_s))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fedswarm.models.layout import Layout, Vector
+from fedswarm.models.layout import Layout
 from fedswarm.records.schema import Record
 
 
@@ -27,7 +27,7 @@ class ClientReport:
 
 
 @dataclass(frozen=True)
-class TestBlockReport:
+class BlockScores:
     """Sums over one fixed block of the test set."""
 
     block: int
@@ -63,8 +63,6 @@ class ExecutorLost:
 class InitialModelArrived:
     """The initial model, built by the executor that was asked for it, is here."""
 
-    weights: Vector
-
 
 @dataclass(frozen=True)
 class InitialModelFailed:
@@ -84,12 +82,12 @@ class TrainReported:
 
 
 @dataclass(frozen=True)
-class TestReported:
+class EvaluationReported:
     """A lease of testing is done."""
 
     executor: str
     lease_id: int
-    blocks: tuple[TestBlockReport, ...]
+    blocks: tuple[BlockScores, ...]
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ Event: TypeAlias = (
     | InitialModelArrived
     | InitialModelFailed
     | TrainReported
-    | TestReported
+    | EvaluationReported
     | LeaseFailed
     | SumFetched
     | SumFailed

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fedswarm.records.schema import ClientInfo, ClientOutcome, ClientTimes, RoundBegin, RoundSummary, Status, TestResult
 from fedswarm.rounds.active_round import ActiveRound
-from fedswarm.rounds.messages import ClientReport, TestBlockReport
+from fedswarm.rounds.messages import ClientReport, BlockScores
 from fedswarm.rounds.plan import RoundPlan
 
 
@@ -61,7 +61,7 @@ def client_info(active: ActiveRound, mode: str, utilities_before: dict[int, floa
     )
 
 
-def test_result(version: int, clock_s: float, blocks: Iterable[TestBlockReport]) -> TestResult:
+def evaluation_result(version: int, clock_s: float, blocks: Iterable[BlockScores]) -> TestResult:
     """TEST_RESULT from the blocks' sums, added in block order so that it does not depend on who tested what."""
     ordered = sorted(blocks, key=lambda block: block.block)
     samples = sum(block.samples for block in ordered)

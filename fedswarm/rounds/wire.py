@@ -1,0 +1,164 @@
+"""Between round messages and ``fedswarm.v1``: the only place where the two meet.
+
+Whatever comes from the wire is checked here, so the round machine hears nothing malformed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from fedswarm import events
+from fedswarm.errors import WireError
+from fedswarm.models.layout import Layout
+from fedswarm.rounds.messages import (
+    ClientReport,
+    ExecutorJoined,
+    OrderUpload,
+    SendTest,
+    SendTrain,
+    BlockScores,
+)
+from fedswarm.v1 import aggregator_pb2 as pb
+from fedswarm.v1 import common_pb2
+
+PROTOCOL: Final = 1
+INITIAL_MODEL_ORDER: Final = 0
+LONGEST_ERROR: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An executor's first message, checked."""
+
+    joined: ExecutorJoined
+    job_name: str
+    job_digest: str
+
+
+def registration_message(
+    executor: str,
+    target: str,
+    layout: Layout,
+    clients: dict[int, int],
+    test_blocks: int,
+    job_name: str,
+    job_digest: str,
+) -> pb.ExecutorMessage:
+    """What an executor says first."""
+    return pb.ExecutorMessage(
+        event=events.CLIENT_CONNECT,
+        registration=pb.Registration(
+            protocol=PROTOCOL,
+            job=job_name,
+            executor_id=executor,
+            peer=common_pb2.PeerAddress(peer_id=executor, target=target),
+            layout_json=layout.to_json(),
+            job_digest=job_digest,
+            clients=[pb.ClientInfo(client_id=client, samples=samples) for client, samples in clients.items()],
+            test_blocks=test_blocks,
+        ),
+    )
+
+
+def read_registration(message: pb.ExecutorMessage) -> Registration:
+    """Checks an executor's first message; raises :class:`WireError` unless it is a sound registration."""
+    if message.WhichOneof("body") != "registration":
+        raise WireError(f"an executor's first message must be a registration, not {message.WhichOneof('body')!r}")
+    body = message.registration
+    if body.protocol != PROTOCOL:
+        raise WireError(f"the executor speaks protocol {body.protocol}, this aggregator {PROTOCOL}: update the older")
+    if not body.executor_id or not body.peer.target or not body.clients:
+        raise WireError("a registration needs an executor id, an address and at least one client")
+    joined = ExecutorJoined(
+        executor=body.executor_id,
+        target=body.peer.target,
+        layout=Layout.from_json(body.layout_json),
+        clients={client.client_id: client.samples for client in body.clients},
+        test_blocks=body.test_blocks,
+    )
+    return Registration(joined, body.job, body.job_digest)
+
+
+def train_message(order: SendTrain) -> pb.AggregatorMessage:
+    """A lease of training."""
+    lease = pb.TrainLease(
+        lease_id=order.lease_id,
+        round=order.round_index,
+        learning_rate=order.learning_rate,
+        clients=[pb.ClientTask(client_id=client, steps=steps) for client, steps in order.clients],
+    )
+    return pb.AggregatorMessage(event=events.CLIENT_TRAIN, train=lease)
+
+
+def model_test_message(order: SendTest) -> pb.AggregatorMessage:
+    """A lease of testing."""
+    lease = pb.TestLease(lease_id=order.lease_id, round=order.version, blocks=order.blocks)
+    return pb.AggregatorMessage(event=events.MODEL_TEST, test=lease)
+
+
+def upload_message(order: OrderUpload) -> pb.AggregatorMessage:
+    """The verdict for one executor: sum these updates with these shares."""
+    body = pb.UploadOrder(
+        order_id=order.order_id,
+        round=order.round_index,
+        lease_ids=order.lease_ids,
+        clients=[pb.ClientWeight(client_id=client, weight=share) for client, share in order.shares],
+    )
+    return pb.AggregatorMessage(event=events.UPLOAD_MODEL, upload=body)
+
+
+def train_report_message(lease_id: int, round_index: int, reports: Iterable[ClientReport]) -> pb.ExecutorMessage:
+    """How a lease of training went."""
+    clients = [
+        pb.ClientReport(
+            client_id=report.client_id,
+            success=report.success,
+            error=report.error[:LONGEST_ERROR],
+            moving_loss=report.moving_loss,
+            utility=report.utility,
+            delta_norm=report.delta_norm,
+            steps=report.steps,
+            trained_samples=report.trained_samples,
+        )
+        for report in reports
+    ]
+    body = pb.TrainReport(lease_id=lease_id, round=round_index, clients=clients)
+    return pb.ExecutorMessage(event=events.CLIENT_TRAIN, train_report=body)
+
+
+def read_train_report(body: pb.TrainReport) -> tuple[ClientReport, ...]:
+    """The reports of a lease; one with numbers that are not finite becomes a failure."""
+    return tuple(_read_client_report(report) for report in body.clients)
+
+
+def _read_client_report(report: pb.ClientReport) -> ClientReport:
+    numbers = (report.moving_loss, report.utility, report.delta_norm)
+    finite = all(map(math.isfinite, numbers))
+    error = report.error if finite else report.error or f"numbers that are not finite: {numbers}"
+    return ClientReport(
+        client_id=report.client_id,
+        success=report.success and finite,
+        error=error,
+        moving_loss=report.moving_loss if finite else 0.0,
+        utility=report.utility if finite else 0.0,
+        delta_norm=report.delta_norm if finite else 0.0,
+        steps=report.steps,
+        trained_samples=report.trained_samples,
+    )
+
+
+def model_test_report_message(lease_id: int, version: int, blocks: Iterable[BlockScores]) -> pb.ExecutorMessage:
+    """How a lease of testing went."""
+    rows = [
+        pb.TestBlock(block=b.block, samples=b.samples, top1=b.top1, top5=b.top5, loss_sum=b.loss_sum) for b in blocks
+    ]
+    body = pb.TestReport(lease_id=lease_id, round=version, blocks=rows)
+    return pb.ExecutorMessage(event=events.MODEL_TEST, test_report=body)
+
+
+def read_test_report(body: pb.TestReport) -> tuple[BlockScores, ...]:
+    """The blocks of a test report."""
+    return tuple(BlockScores(b.block, b.samples, b.top1, b.top5, b.loss_sum) for b in body.blocks)
