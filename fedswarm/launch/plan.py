@@ -1,0 +1,100 @@
+"""What a job will start and roughly move, worked out from the job alone: what ``submit --dry-run`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from fedswarm.jobs.schema import Job
+
+MODEL_WEIGHT_BYTES: Final = 4  # a model version travels as float32
+SUM_WEIGHT_BYTES: Final = 8  # a partial sum of updates as float64
+
+# Weights of the zoo's models with their default options on Fashion-MNIST (28 x 28 grey pixels, 10 classes). Exact
+# numbers need the model itself and therefore torch, which planning must not import.
+TYPICAL_WEIGHTS: Final[Mapping[str, int]] = MappingProxyType(
+    {"lr": 7_850, "mlp": 199_210, "cnn": 1_199_882, "resnet18": 11_172_810}
+)
+
+
+@dataclass(frozen=True)
+class PlannedProcess:
+    """One process; port 0 means a free one, ``None`` that the process chooses its own."""
+
+    role: str
+    module: str
+    host: str
+    port: int | None
+
+
+@dataclass(frozen=True)
+class ExpectedTraffic:
+    """Bytes of one round, all processes together, without framing."""
+
+    model: int  # one copy of the weights
+    broadcast: int  # to bring one copy to every executor
+    broadcast_by_aggregator: int  # its share of that at best; peers relay the rest
+    updates: int  # partial sums back to the aggregator, one an executor
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """The processes of a run, who is asked to train, and what travels (``None`` for a model of the user's own)."""
+
+    job_name: str
+    rounds: int
+    processes: tuple[PlannedProcess, ...]
+    clients: int
+    sampled_clients: int
+    participants: int
+    clients_per_executor: float
+    traffic: ExpectedTraffic | None
+
+
+def module_of(services: str, role: str) -> str:
+    """The module that is started for a role, e.g. ``services.tracker.main``."""
+    return f"{services}.{role}.main"
+
+
+def plan_launch(job: Job, services: str = "services") -> LaunchPlan:
+    """The plan of a job. Pure: looks at nothing but the job."""
+    sampled = int(job.selection.participants * job.selection.overcommitment)
+    return LaunchPlan(
+        job_name=job.job_name,
+        rounds=job.rounds,
+        processes=_processes(job, services),
+        clients=job.data.clients,
+        sampled_clients=sampled,
+        participants=job.selection.participants,
+        clients_per_executor=sampled / job.cluster.executors,
+        traffic=_traffic(job),
+    )
+
+
+def _processes(job: Job, services: str) -> tuple[PlannedProcess, ...]:
+    cluster = job.cluster
+    executors = (
+        PlannedProcess(f"executor-{number}", module_of(services, "executor"), cluster.host, None)
+        for number in range(1, cluster.executors + 1)
+    )
+    return (
+        PlannedProcess("tracker", module_of(services, "tracker"), cluster.host, cluster.tracker_port),
+        PlannedProcess("aggregator", module_of(services, "aggregator"), cluster.host, cluster.aggregator_port),
+        PlannedProcess("zygote", "fedswarm.launch.zygote", cluster.host, None),
+        *executors,
+    )
+
+
+def _traffic(job: Job) -> ExpectedTraffic | None:
+    weights = TYPICAL_WEIGHTS.get(job.model.name)
+    if weights is None:
+        return None
+    model, executors = weights * MODEL_WEIGHT_BYTES, job.cluster.executors
+    return ExpectedTraffic(
+        model=model,
+        broadcast=model * executors,
+        broadcast_by_aggregator=model * (executors if job.exchange.broadcast == "direct" else 1),
+        updates=weights * SUM_WEIGHT_BYTES * executors,
+    )

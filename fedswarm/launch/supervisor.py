@@ -1,0 +1,262 @@
+"""The supervisor: parent of a run's processes, ``python -m fedswarm.launch.supervisor RUN``.
+
+It starts tracker, aggregator and (through the zygote) the executors, keeps ``run.json`` true, and sees to it that they
+end together: when the aggregator ends, when no executor is left, on SIGTERM (a second one hurries), and when its own
+lifeline ends because an attached driver died. Should the supervisor itself be killed, its processes notice the end of
+*their* lifeline and leave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from fedswarm.errors import FedswarmError, RunFailedError
+from fedswarm.jobs.load import load_job
+from fedswarm.jobs.schema import Job
+from fedswarm.launch.executor_pool import ExecutorPool
+from fedswarm.launch.failures import describe_exit
+from fedswarm.launch.journal import RunJournal
+from fedswarm.launch.member import Member
+from fedswarm.launch.plan import module_of
+from fedswarm.launch.processes import session_members
+from fedswarm.launch.run_folder import RunFolder
+from fedswarm.launch.run_state import INTERRUPTED, Phase
+from fedswarm.launch.service_process import ServiceProcess, lines_of
+
+STOP_GRACE_S: Final = 10.0  # for the aggregator to save what it has after a stop
+LEAVE_GRACE_S: Final = 2.0  # for executors to leave by themselves when the aggregator has dismissed them
+FINISH_GRACE_S: Final = 30.0  # for the aggregator to write its last results after the executors left regularly
+TERM_GRACE_S: Final = 3.0  # between SIGTERM and SIGKILL
+REAP_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    phase: Phase
+    exit_code: int
+    error: str | None = None
+
+
+class Supervisor:
+    """One run's processes, from their start to the end of the last one."""
+
+    def __init__(self, folder: RunFolder, job: Job, services: str, journal: RunJournal) -> None:
+        self._folder = folder
+        self._job = job
+        self._services = services
+        self._journal = journal
+        self._lifeline_fd, self._lifeline_held_fd = os.pipe()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._ending = False
+        self._held: list[ServiceProcess] = []
+        self._pool: ExecutorPool | None = None
+        self._aggregator: Member | None = None
+
+    def stop(self) -> None:
+        """Asks for a graceful stop; a second call for a hard one."""
+        (self._hurry if self._stop.is_set() else self._stop).set()
+
+    async def supervise(self) -> Outcome:
+        """Runs the job to its end, whatever that is; afterwards no process of it is left."""
+        running = asyncio.create_task(self._run(), name="run")
+        await self._first(running, self._stop.wait())
+        if running.done():
+            outcome = running.result()
+        else:
+            running.cancel()
+            await asyncio.wait([running])
+            outcome = Outcome("stopped", INTERRUPTED, "stopped before its end")
+        await self._end_everything(outcome)
+        self._journal.close(outcome.phase, outcome.exit_code, outcome.error)
+        return outcome
+
+    async def _run(self) -> Outcome:
+        try:
+            await self._start()
+            self._journal.enter("running")
+            return await self._watch()
+        except FedswarmError as error:
+            return Outcome("failed", error.exit_code, str(error))
+        except Exception as error:  # a mistake of ours must not leave the run without an end
+            traceback.print_exc()
+            return Outcome("failed", FedswarmError.exit_code, f"{type(error).__name__}: {error}")
+
+    async def _start(self) -> None:
+        """Starts everything; returns once the executors are ready or the aggregator has ended already."""
+        cluster, folder = self._job.cluster, self._folder
+        self._pool = await ExecutorPool.start(
+            module_of(self._services, "executor"),
+            folder.job_file,
+            folder.log_file("zygote"),
+            self._lifeline_fd,
+            self._changed,
+        )
+        tracker = await self._start_service("tracker", ["--host", cluster.host, "--port", str(cluster.tracker_port)])
+        tracker_flags = ["--tracker", str(tracker.target)]
+        job_flags = ["--job", str(folder.job_file), "--run-folder", str(folder.path)]
+        binding = ["--host", cluster.host, "--port", str(cluster.aggregator_port)]
+        text_log = ["--text-log", self._journal.state.text_log]
+        aggregator = self._aggregator = await self._start_service(
+            "aggregator", [*job_flags, *text_log, *tracker_flags, *binding]
+        )
+        executor_flags = [*job_flags, "--aggregator", str(aggregator.target), *tracker_flags]
+        starting = asyncio.create_task(self._start_executors(self._pool, executor_flags), name="start executors")
+        try:
+            await self._first(starting, aggregator.until_ended())
+        finally:
+            starting.cancel()
+        failure = starting.exception() if starting.done() and not starting.cancelled() else None
+        if failure is not None and not aggregator.has_ended:
+            raise failure
+
+    async def _start_service(self, role: str, flags: list[str]) -> Member:
+        service = await ServiceProcess.start(
+            role,
+            module_of(self._services, role),
+            flags,
+            self._folder.log_file(role),
+            self._lifeline_fd,
+            self._changed,
+        )
+        self._held.append(service)
+        self._journal.record(service.member)
+        await service.member.until_ready(self._job.cluster.start_timeout_s)
+        return service.member
+
+    async def _start_executors(self, pool: ExecutorPool, flags: list[str]) -> None:
+        timeout_s = self._job.cluster.start_timeout_s
+        await pool.zygote.until_ready(timeout_s)
+        for number in range(1, self._job.cluster.executors + 1):
+            log_file = self._folder.log_file(f"executor-{number}")
+            self._journal.record(await pool.fork(number, [*flags, "--executor-id", str(number)], log_file))
+        for executor in pool.executors:
+            await executor.until_ready(timeout_s)
+
+    async def _watch(self) -> Outcome:
+        """Waits for what ends a run that has started."""
+        assert self._aggregator is not None
+        await self._first(self._all_ended(self._executors()), self._aggregator.until_ended())
+        if not self._aggregator.has_ended and any(member.exit_code == 0 for member in self._executors()):
+            await self._wait([self._aggregator], FINISH_GRACE_S)
+        if not self._aggregator.has_ended:
+            ends = ", ".join(f"{member.role}: {_how(member)}" for member in self._executors())
+            error = f"no executor is left ({ends}); their logs are in {self._folder.logs}"
+            return Outcome("failed", RunFailedError.exit_code, error)
+        if self._aggregator.exit_code == 0:
+            return Outcome("finished", 0)
+        failure = self._aggregator.failure
+        return Outcome("failed", failure.exit_code, str(failure))
+
+    def _executors(self) -> list[Member]:
+        return [] if self._pool is None else self._pool.executors
+
+    def _changed(self, member: Member) -> None:
+        self._journal.record(member)
+        unexpected = member.has_ended and member.exit_code != 0 and member is not self._aggregator
+        if unexpected and self._journal.state.state == "running" and not self._ending:
+            self._journal.note_end(member)
+
+    async def _end_everything(self, outcome: Outcome) -> None:
+        self._ending = True
+        everybody = [*(service.member for service in self._held), *self._executors()]
+        if outcome.phase == "stopped" and self._aggregator is not None:
+            self._aggregator.send(signal.SIGTERM)
+            await self._wait([self._aggregator], STOP_GRACE_S)
+        if outcome.phase != "failed":
+            await self._wait(self._executors(), LEAVE_GRACE_S)
+        for number, patience_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, REAP_S)):
+            for member in everybody:
+                member.send(number)
+            await self._wait(everybody, patience_s)
+        await self._end_zygote()
+        _end_session()
+
+    async def _end_zygote(self) -> None:
+        if self._pool is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pool.close(), TERM_GRACE_S)
+        self._pool.zygote.send(signal.SIGKILL)
+
+    async def _wait(self, members: Iterable[Member], timeout_s: float) -> None:
+        """Waits until all of them have ended, for at most ``timeout_s`` seconds, less in a hurry."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._first(self._all_ended(members), self._hurry.wait()), timeout_s)
+
+    @staticmethod
+    async def _all_ended(members: Iterable[Member]) -> None:
+        for member in list(members):
+            await member.until_ended()
+
+    @staticmethod
+    async def _first(*waits: asyncio.Task[Any] | Coroutine[Any, Any, Any]) -> None:
+        """Waits for one of them. Tasks are the caller's and go on; plain coroutines are cancelled."""
+        own = [asyncio.create_task(wait) for wait in waits if not isinstance(wait, asyncio.Task)]
+        given = [wait for wait in waits if isinstance(wait, asyncio.Task)]
+        try:
+            await asyncio.wait([*own, *given], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in own:
+                task.cancel()
+
+
+def _how(member: Member) -> str:
+    return "gone" if member.exit_code is None else describe_exit(member.exit_code)
+
+
+def _end_session() -> None:
+    """Ends what is left of this session: processes that a member started itself and left behind."""
+    if os.getsid(0) != os.getpid():
+        return  # started by hand in somebody's session
+    for pid in session_members(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def _watch_lifeline(lifeline_fd: int, on_end: Callable[[], None]) -> None:
+    async with lines_of(lifeline_fd) as reader:
+        await reader.read()
+    on_end()
+
+
+async def _supervise(folder: RunFolder, job: Job, services: str, lifeline_fd: int | None) -> int:
+    journal = RunJournal(folder, lambda: datetime.now().astimezone())
+    supervisor = Supervisor(folder, job, services, journal)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    watcher = None if lifeline_fd is None else asyncio.create_task(_watch_lifeline(lifeline_fd, supervisor.stop))
+    outcome = await supervisor.supervise()
+    if watcher is not None:
+        watcher.cancel()
+    return outcome.exit_code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; the exit code is the run's."""
+    parser = argparse.ArgumentParser(description="supervises one run; started by `fedswarm submit`")
+    parser.add_argument("run_folder", type=Path)
+    parser.add_argument("--services", default="services", help="package that holds the service modules")
+    parser.add_argument("--lifeline-fd", type=int, default=None, help="stop when this descriptor reaches end of file")
+    arguments = parser.parse_args(argv)
+    folder = RunFolder(arguments.run_folder.absolute())
+    job = load_job(folder.job_file, []).job
+    return asyncio.run(_supervise(folder, job, arguments.services, arguments.lifeline_fd))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
