@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fedswarm.records.schema import Federation, Record, RoundBegin, RoundSummary, TestResult
 
 
@@ -61,7 +63,67 @@ def _test_result(record: TestResult) -> list[str]:
     clock, loss = decimal(record.clock_s), decimal(record.loss)
     top1, top5 = decimal(record.top1), decimal(record.top5)
     results = f"{{'round': {record.round}, 'clock': {clock}, 'top_1': {top1}, 'top_5': {top5}, 'loss': {loss}}}"
-    correct = round(record.top1 * record.samples)
+    correct = round(record.top1 * record.samples) if record.samples else 0
+    return [
+        # Rank 0 is the aggregator: it merged the test blocks of all executors.
+        f"Rank 0: Test set: Average loss: {loss}, Top-1 Accuracy: {correct}/{record.samples} ({top1}), "
+        f"Top-5 Accuracy: {top5}",
+        f"FL Testing in round: {record.round}, virtual_clock: {clock}, results: {results}",
+    ]
+
+
+def decimal(number: float) -> str:
+    """The shortest text that reads back as the same number, without an exponent; ``nan`` stays ``nan``."""
+    return np.format_float_positional(number, trim="0")
+
+
+_RENDERERS.get(type(record))
+    return render(record) if render else []
+
+
+def _federation(record: Federation) -> list[str]:
+    totals = {"total_feasible_clients": record.clients, "total_num_samples": record.samples}
+    # The original states the model's size in whole megabits, printed as a float.
+    megabits = math.floor(record.model_bytes * 8 / 1_000_000)
+    return [
+        f"Info of all feasible clients {totals}",
+        f"model amount of parameters: {record.model_parameters}, model size: {megabits:f}",
+    ]
+
+
+def _round_begin(record: RoundBegin) -> list[str]:
+    selected = [int(client) for client in record.to_run]
+    printed = [f"Selected {len(selected)} participants to run: {selected}"]
+    if record.feasible_clients is not None:
+        online = len(record.online)
+        offline = record.feasible_clients - online
+        clock = decimal(record.clock_start_s)
+        printed.insert(0, f"Wall clock time: {clock}, {online} clients online, {offline} clients offline")
+    return printed
+
+
+def _round_summary(record: RoundSummary) -> list[str]:
+    finished = [
+        f"[aggregator] client {client} finished, simulated_duration = {record.client_times[client].total_s:.2f} s"
+        for client in record.completed
+        if client in record.client_times
+    ]
+    succeeded = len(record.completed)
+    updates = f"{succeeded}/{record.planned_clients}"
+    clock_end_s = record.clock_start_s + record.duration_s
+    return [
+        *finished,
+        f"*** ROUND {record.completed_round} COMPLETE: got {updates} updates, moving on ***",
+        f"Wall clock: {round(clock_end_s)}s, round: {record.completed_round + 1}, Planned participants: "
+        f"{record.sampled_clients}, Succeed: {succeeded}, Loss: {record.loss_avg:f}",
+    ]
+
+
+def _test_result(record: TestResult) -> list[str]:
+    clock, loss = decimal(record.clock_s), decimal(record.loss)
+    top1, top5 = decimal(record.top1), decimal(record.top5)
+    results = f"{{'round': {record.round}, 'clock': {clock}, 'top_1': {top1}, 'top_5': {top5}, 'loss': {loss}}}"
+    correct = round(record.top1 * record.samples) if record.samples else 0
     return [
         # Rank 0 is the aggregator: it merged the test blocks of all executors.
         f"Rank 0: Test set: Average loss: {loss}, Top-1 Accuracy: {correct}/{record.samples} ({top1}), "

@@ -7,7 +7,6 @@ of a client only the id and its total duration are known (key ``client_durations
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ Parsed = dict[str, Any]
 
 _TAGGED: Final = re.compile(r"\[([A-Z][A-Z_]+)\] (\{.*\})\s*$")
 _NUMBER: Final = r"([-+\d.eE]+|nan|inf)"
-_IDS_LIMIT: Final = 1_000_000
+_RESULT: Final = re.compile(rf"'(\w+)': (?:np\.float\d+\()?{_NUMBER}")
 
 
 def parse_text_log(lines: Iterable[str]) -> list[Parsed]:
@@ -75,7 +74,7 @@ class _TextLog:
         self._online = (int(match[2]), int(match[2]) + int(match[3]))
 
     def _selected(self, match: re.Match[str]) -> None:
-        ids = [int(client) for client in match[1].split(",") if client.strip()][:_IDS_LIMIT]
+        ids = [int(client) for client in match[1].split(",") if client.strip()]
         begin = self._begin
         self._begin = None
         if begin is None:
@@ -117,19 +116,15 @@ class _TextLog:
         self._clock_s = clock_end_s
 
     def _test(self, match: re.Match[str]) -> None:
-        try:
-            results = ast.literal_eval(match[3])
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return
-        if isinstance(results, dict):
-            self._human(
-                "TEST_RESULT",
-                round=int(match[1]),
-                clock=_float(match[2]),
-                loss=results.get("loss"),
-                top1=results.get("top_1"),
-                top5=results.get("top_5"),
-            )
+        results = {name: _float(number) for name, number in _RESULT.findall(match[3])}
+        self._human(
+            "TEST_RESULT",
+            round=int(match[1]),
+            clock=_float(match[2]),
+            loss=results.get("loss"),
+            top1=results.get("top_1"),
+            top5=results.get("top_5"),
+        )
 
 
 _SHAPES: Final[list[tuple[re.Pattern[str], Callable[[_TextLog, re.Match[str]], None]]]] = [
