@@ -1,0 +1,156 @@
+"""The engine that trains client by client on the CPU, with one resident model and one torch thread.
+
+One model that stays in the processor's cache beats stacking clients for convolutional networks, and a second thread
+slows small models down by an order of magnitude: more cores are for more executors.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from fedswarm.data.dataset import Dataset
+from fedswarm.data.load import load_dataset
+from fedswarm.data.partition import make_partition
+from fedswarm.errors import ModelError
+from fedswarm.jobs.schema import Job
+from fedswarm.models.build import build_model, keyed_torch_randomness
+from fedswarm.models.layout import Layout, Vector
+from fedswarm.models.weights import FlatWeights
+from fedswarm.randomness import torch_seed
+from fedswarm.training.evaluation import EvaluationBlocks
+from fedswarm.training.local_sgd import LocalSGD
+from fedswarm.training.losses import moving_loss, utility
+from fedswarm.training.steps import draw_batches, steps_per_epoch
+from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate
+
+log = logging.getLogger(__name__)
+
+WARM_STEPS = 2
+
+
+class SequentialEngine:
+    """Implements :class:`fedswarm.training.task.Engine` for one job.
+
+    Sets this process's torch to one thread. Raises :class:`fedswarm.errors.DataError` or :class:`ModelError` when the
+    job's data or model cannot be had.
+    """
+
+    def __init__(self, job: Job, dataset: Dataset | None = None) -> None:
+        """Loads what ``job`` names; a ``dataset`` already in memory may be given instead of the job's."""
+        torch.set_num_threads(1)
+        self._seed = job.seed
+        self._section = job.training
+        data = dataset or load_dataset(job.data)
+        self._train = data.train
+        labels = data.train.labels.numpy()
+        self._partition = make_partition(labels, job.data, job.seed, data.users, data.sample_names)
+        self._test = EvaluationBlocks(data.test, job.evaluation, job.seed)
+        self._module = build_model(job.model, data.input_shape, data.classes, job.seed)
+        self._weights = FlatWeights(self._module)
+        if not self._weights.parameters:
+            raise ModelError(f"model {job.model.name!r} has nothing to train: no parameter requires a gradient")
+        self._start = self._weights.vector.clone()
+        self._initial = self._start.numpy().copy()
+        self._counters = [(b, b.clone()) for b in self._module.buffers() if not b.is_floating_point()]
+        section = job.training
+        self._sgd = LocalSGD(self._weights, section.momentum, section.weight_decay, section.proximal_mu)
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the weights."""
+        return self._weights.layout
+
+    @property
+    def test_blocks(self) -> int:
+        """Blocks that the test set is cut into."""
+        return len(self._test)
+
+    def clients(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids (ascending) and training samples of all clients, both ``(C,)``."""
+        return self._partition.client_ids, self._partition.sizes
+
+    def initial_weights(self) -> Vector:
+        """The job's model before any training."""
+        return self._initial.copy()
+
+    def load(self, version: Vector) -> None:
+        """Makes ``version`` (copied) what clients start from; raises :class:`ModelError` when its length is wrong."""
+        self.layout.check(version)
+        np.copyto(self._start.numpy(), version)
+
+    def train(self, task: ClientTask) -> ClientUpdate:
+        """Trains one client from the loaded version; whatever goes wrong is in the answer's ``error``."""
+        try:
+            return self._train_client(task)
+        except Exception as error:  # a model of the user's own may raise anything: it costs this client, not the run
+            log.debug("client %d failed", task.client_id, exc_info=True)
+            return ClientUpdate(task.client_id, success=False, error=f"{type(error).__name__}: {error}")
+
+    def evaluate(self, blocks: Sequence[int]) -> list[BlockResult]:
+        """Tests the loaded version on these blocks."""
+        self._reset()
+        self._module.eval()
+        return [self._test.score(self._module, block) for block in blocks]
+
+    def warm(self) -> None:
+        """Trains and tests a little, so that processes forked from this one find torch's lazy parts ready."""
+        client_id = int(self._partition.client_ids[0])
+        self.train(ClientTask(client_id, 0, WARM_STEPS, self._section.learning_rate))
+        self.evaluate([0])
+
+    def _train_client(self, task: ClientTask) -> ClientUpdate:
+        shard = self._partition.samples(task.client_id)
+        if task.steps < 1:
+            return ClientUpdate(task.client_id, success=False, error=f"nothing to train: {task.steps} steps")
+        self._reset()
+        self._sgd.restart()
+        self._module.train()
+        with keyed_torch_randomness(torch_seed(self._seed, task.round_index, "layers", task.client_id)):
+            batch_losses = self._descend(task, shard)
+        delta = self._weights.vector - self._start
+        delta_norm = float(torch.linalg.vector_norm(delta))
+        sample_losses = torch.cat(batch_losses).numpy()
+        if not (math.isfinite(delta_norm) and np.isfinite(sample_losses).all()):
+            problem = f"training diverged: the update's norm is {delta_norm}; lower training.learning_rate"
+            return ClientUpdate(task.client_id, success=False, error=problem)
+        means = [float(losses.mean(dtype=torch.float64)) for losses in batch_losses]
+        return ClientUpdate(
+            client_id=task.client_id,
+            success=True,
+            delta=delta.numpy(),
+            moving_loss=moving_loss(means, steps_per_epoch(self._section, len(shard)), self._section.loss_decay),
+            utility=utility(sample_losses, len(shard), task.steps * self._section.batch_size),
+            delta_norm=delta_norm,
+            steps=task.steps,
+            trained_samples=len(sample_losses),
+        )
+
+    def _descend(self, task: ClientTask, shard: NDArray[np.int64]) -> list[Tensor]:
+        """Runs the task's steps; the per-sample losses of each. Nothing here waits for a number."""
+        parameters = self._weights.parameters
+        start = self._start[: self.layout.trainable_size]
+        batch_losses: list[Tensor] = []
+        for batch in draw_batches(self._section, shard, task.steps, self._seed, task.round_index, task.client_id):
+            chosen = torch.from_numpy(batch)
+            scores = self._module(self._train.inputs.index_select(0, chosen))
+            losses = cross_entropy(scores, self._train.labels.index_select(0, chosen), reduction="none")
+            # The gradient of the mean, without a node for the mean in the graph.
+            shares = torch.full_like(losses, 1 / len(batch))
+            gradients = torch.autograd.grad(losses, parameters, shares, allow_unused=True, materialize_grads=True)
+            self._sgd.step(gradients, task.learning_rate, start)
+            batch_losses.append(losses.detach())
+        return batch_losses
+
+    def _reset(self) -> None:
+        """Nothing of the previous client stays: neither weights nor what layers count."""
+        self._weights.vector.copy_(self._start)
+        for counter, at_start in self._counters:
+            counter.copy_(at_start)
