@@ -228,17 +228,19 @@ class _Translator:
 
     def _translate_data(self) -> None:
         name = self._value("data_set")
-        spelling = re.sub(r"[^a-z0-9]", "", str(name.value).lower())
-        known = names.DATA_SETS.get(spelling)
+        written = str(name.value)
+        known = written if ":" in written else names.DATA_SETS.get(re.sub(r"[^a-z0-9]", "", written.lower()))
         if known is None:
             choices = ", ".join(sorted(set(names.DATA_SETS.values())))
-            self._wrong(name, f"{shown(name.value)} is not in this build; it takes {choices}")
+            self._wrong(
+                name, f"{shown(written)} is not in this build; it has {choices}; or module:function of your own"
+            )
         else:
             self._put(("data", "name"), known, name)
         folder = self._arguments.node("data_dir")
         if folder is not None:
             self._put_path(("data", "folder"), folder)
-        if known is not None and known != names.EMBEDDED_DATA_SET:
+        if known in names.DATA_SETS.values() and known != names.EMBEDDED_DATA_SET:
             self._explain_folder(known, folder, name)
         self._translate_partition()
         for limit in ("filter_less", "filter_more"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,8 @@ def _fix(value: object, setting: Setting) -> str:
             return "; remove the quotes"
     elif setting.is_text and isinstance(value, int | float):
         return f"; put it in quotes: '{value}'"
+    elif isinstance(value, float) and not math.isfinite(value):
+        return "; it must be finite"
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fedswarm.errors import JobFileError
-from fedswarm.jobs.mistakes import Mistake, repetition_mistakes
+from fedswarm.jobs.mistakes import Mistake
 from fedswarm.jobs.vocabulary import settings
 from fedswarm.jobs.yaml_source import Node, Place, parse_value
 
@@ -29,8 +29,10 @@ def _apply(root: Node, override: str) -> list[Mistake]:
         document = parse_value(text, place.source)
     except JobFileError as error:
         return [Mistake(place, path, str(error).removeprefix(place.source).lstrip(":0123456789 "))]
-    mistakes = repetition_mistakes(document.repetitions)
-    return mistakes or _write(root, tuple(steps), document.root, place)
+    if document.repetitions:
+        text = "written twice; keep one of the two"
+        return [Mistake(place, f"{path}.{again.path}", text) for again in document.repetitions]
+    return _write(root, tuple(steps), document.root, place)
 
 
 def _write(root: Node, steps: tuple[str, ...], new: Node, place: Place) -> list[Mistake]:

@@ -28,7 +28,7 @@ _JobDumper.add_implicit_resolver("tag:yaml.org,2002:int", CORE_BASED_INTEGER, ["
 
 def dump_job(job: Job) -> str:
     """The job as YAML with every setting written out; :func:`fedswarm.jobs.load.parse_job` gives the same job back."""
-    body = yaml.dump(job.model_dump(), Dumper=_JobDumper, sort_keys=False, allow_unicode=True, width=120)
+    body = yaml.dump(job.model_dump(), Dumper=_JobDumper, sort_keys=False, width=120)
     return _HEADER + body
 
 

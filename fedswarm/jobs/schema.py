@@ -44,7 +44,9 @@ class ClusterSection(Section):
 class PartitionSection(Section):
     """How training samples are dealt to clients."""
 
-    kind: Literal["iid", "dirichlet", "shards", "natural", "data_map"] = Field("iid", description="the rule")
+    kind: Literal["iid", "dirichlet", "shards", "natural", "data_map"] = Field(
+        "iid", description="the rule of the deal"
+    )
     alpha: float = Field(0.5, gt=0, description="dirichlet: concentration; small is skewed")
     shards_per_client: int = Field(2, ge=1, description="shards: label-sorted pieces each client gets")
     path: Text | None = Field(None, description="data_map: a CSV client_id,sample_path,label_name,label_id")
@@ -61,7 +63,7 @@ class DataSection(Section):
 
     name: Text = Field("fashion_mnist", description="a built-in data set, or module:function of your own")
     folder: Text | None = Field(None, description="where the data lie; the embedded subset when absent")
-    clients: int = Field(100, ge=1, description="simulated clients (ignored for natural users and data maps)")
+    clients: int = Field(100, ge=1, description="simulated clients; natural users and data maps bring their own number")
     partition: PartitionSection = Field(PartitionSection(), description="how samples are dealt to clients")
     min_samples: int = Field(1, ge=1, description="clients with fewer training samples are not admitted")
     max_samples: int | None = Field(None, ge=1, description="clients with more training samples are not admitted")
@@ -80,11 +82,11 @@ class TrainingSection(Section):
     local_steps: int | None = Field(None, ge=1, description="mini-batches a client trains; absent: local_epochs")
     local_epochs: int | None = Field(None, ge=1, description="passes over a client's shard; absent: local_steps")
     batch_size: int = Field(16, ge=1, description="samples in a mini-batch")
-    learning_rate: float = Field(0.05, gt=0, description="of the clients' SGD")
+    learning_rate: float = Field(0.05, gt=0, description="step size of the clients' SGD in the first round")
     min_learning_rate: float = Field(5e-5, ge=0, description="floor of the decay")
     decay_factor: float = Field(0.98, gt=0, le=1, description="learning rate multiplier every decay_round rounds")
     decay_round: int = Field(10, ge=1, description="rounds between decays")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of the clients' SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the clients' SGD")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty of the clients' SGD")
     loss_decay: float = Field(0.2, ge=0, le=1, description="weight of the newest batch in the moving loss")
     proximal_mu: float = Field(0.0, ge=0, description="FedProx: strength of the pull to the round's start model")

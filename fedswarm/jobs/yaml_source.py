@@ -22,7 +22,7 @@ NODE_LIMIT: Final = 20_000
 
 Scalar = str | int | float | bool | None
 
-# 300 digits keep every integer below the largest float; a longer run of digits stays text.
+# 300 digits keep every integer below the largest float; a longer run of digits is a float, and infinite.
 CORE_INTEGER: Final = re.compile(r"[-+]?[0-9]{1,300}\Z")
 CORE_BASED_INTEGER: Final = re.compile(r"0o[0-7]{1,300}\Z|0x[0-9a-fA-F]{1,250}\Z")
 CORE_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -36,6 +36,7 @@ CORE_WORDS: Final[dict[str, bool | None]] = {
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HINTS: Final = {
+    "tab character": "indent with spaces",
     "cannot start any token": "indent with spaces, and put text that starts with a special character in quotes",
     "mapping values are not allowed": "put text that contains ': ' in quotes, and check the indentation",
     "could not find expected ':'": "write `key: value`, with a space after the colon",
