@@ -240,7 +240,7 @@ class _Translator:
         folder = self._arguments.node("data_dir")
         if folder is not None:
             self._put_path(("data", "folder"), folder)
-        if known in names.DATA_SETS.values() and known != names.EMBEDDED_DATA_SET:
+        if known is not None and ":" not in known and known != names.EMBEDDED_DATA_SET:
             self._explain_folder(known, folder, name)
         self._translate_partition()
         for limit in ("filter_less", "filter_more"):
