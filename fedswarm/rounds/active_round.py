@@ -21,9 +21,9 @@ from fedswarm.rounds.messages import (
     OrderUpload,
     SendTest,
     SendTrain,
-    BlockScores,
 )
 from fedswarm.rounds.plan import RoundPlan
+from fedswarm.training.task import BlockResult
 
 Cohort = tuple[int, ...]
 Blocks = tuple[int, ...]
@@ -49,7 +49,7 @@ class ActiveRound:
         self.started_s = now_s
         self.reports: dict[int, ClientReport] = {}
         self.trained_by: dict[int, str] = {}
-        self.tests: dict[int, BlockScores] = {}
+        self.tests: dict[int, BlockResult] = {}
         self._weighting = weighting
         self._ids = ids
         self._training: LeaseLedger[Cohort] = LeaseLedger(plan.cohorts if plan else (), ids)
@@ -93,7 +93,7 @@ class ActiveRound:
         self.reports.update((client, by_client.get(client, missing)) for client in lease.piece)
         self.trained_by.update((client, lease.executor) for client in lease.piece)
 
-    def tested(self, lease_id: int, blocks: tuple[BlockScores, ...]) -> None:
+    def tested(self, lease_id: int, blocks: tuple[BlockResult, ...]) -> None:
         """Takes a test report, once a lease."""
         if self._testing.complete(lease_id) is not None:
             self.tests.update((block.block, block) for block in blocks)
@@ -103,7 +103,7 @@ class ActiveRound:
         """Whether every test block has been reported."""
         return self._testing.finished
 
-    def take_test_result(self) -> tuple[BlockScores, ...]:
+    def take_test_result(self) -> tuple[BlockResult, ...]:
         """The blocks of a finished test in order, the first time it is asked for after the test ended; else nothing."""
         if self._test_recorded or not self._testing.finished:
             return ()

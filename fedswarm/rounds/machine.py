@@ -23,7 +23,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -48,6 +48,7 @@ IDLE_STEP_S: Final = 60.0
 MOST_LEASE_FAILURES: Final = 20
 TEST_LEASES: Final = 8
 
+EndReason = Literal["finished", "stopped", "failed"]
 DevicesFactory = Callable[[ClientIds, Job], DeviceWorld]
 
 
@@ -356,21 +357,17 @@ class RoundMachine:
         return []
 
     def _fail(self, error: RunFailedError, now_s: float) -> list[Instruction]:
-        return self._finish("failed", str(error), now_s, error.exit_code)
+        return self._finish("failed", str(error), now_s, error)
 
-    def _finish(self, reason: str, message: str, now_s: float, exit_code: int = 0) -> list[Instruction]:
+    def _finish(
+        self, reason: EndReason, message: str, now_s: float, error: RunFailedError | None = None
+    ) -> list[Instruction]:
         has_model = self.phase in (Phase.ROUND, Phase.STEPPING)
         self.phase = Phase.DONE
-        instructions: list[Instruction] = [msg.SaveModel(self.round_index)] if has_model else []
-        shutdown = records.Shutdown(
-            reason="failed" if reason == "failed" else "stopped" if reason == "stopped" else "finished",
-            round=self.round_index,
-            clock_s=self.clock_s,
-            wall_s=now_s - self._started_s,
-            message=message,
-        )
-        error = message if reason == "failed" else ""
-        return [*instructions, msg.WriteRecord(shutdown), msg.Finish(reason, error, exit_code)]
+        wall_s = now_s - self._started_s
+        shutdown = records.Shutdown(reason, self.round_index, self.clock_s, wall_s, message)
+        saved: list[Instruction] = [msg.SaveModel(self.round_index)] if has_model else []
+        return [*saved, msg.WriteRecord(shutdown), msg.Finish(error)]
 
 
 def job_config(job: Job) -> records.JobConfig:

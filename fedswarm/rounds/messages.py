@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fedswarm.errors import RunFailedError
 from fedswarm.models.layout import Layout
 from fedswarm.records.schema import Record
+from fedswarm.training.task import BlockResult
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,6 @@ class ClientReport:
     delta_norm: float
     steps: int
     trained_samples: int
-
-
-@dataclass(frozen=True)
-class BlockScores:
-    """Sums over one fixed block of the test set."""
-
-    block: int
-    samples: int
-    top1: int
-    top5: int
-    loss_sum: float
 
 
 # Events
@@ -87,7 +78,7 @@ class EvaluationReported:
 
     executor: str
     lease_id: int
-    blocks: tuple[BlockScores, ...]
+    blocks: tuple[BlockResult, ...]
 
 
 @dataclass(frozen=True)
@@ -260,11 +251,9 @@ class SaveModel:
 
 @dataclass(frozen=True)
 class Finish:
-    """The run is over; tell the executors, then end. ``error`` is empty after a success or a requested stop."""
+    """The run is over; tell the executors, then end. There is no error after a success or a requested stop."""
 
-    reason: str
-    error: str = ""
-    exit_code: int = 0
+    error: RunFailedError | None = None
 
 
 Instruction: TypeAlias = (

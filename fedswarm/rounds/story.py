@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from fedswarm.records.schema import ClientInfo, ClientOutcome, ClientTimes, RoundBegin, RoundSummary, Status, TestResult
 from fedswarm.rounds.active_round import ActiveRound
-from fedswarm.rounds.messages import ClientReport, BlockScores
+from fedswarm.rounds.messages import ClientReport
 from fedswarm.rounds.plan import RoundPlan
+from fedswarm.training.task import BlockResult
 
 
 def round_begin(plan: RoundPlan, pacer: dict[str, object], executors: list[str], feasible_clients: int) -> RoundBegin:
@@ -61,7 +62,7 @@ def client_info(active: ActiveRound, mode: str, utilities_before: dict[int, floa
     )
 
 
-def evaluation_result(version: int, clock_s: float, blocks: Iterable[BlockScores]) -> TestResult:
+def evaluation_result(version: int, clock_s: float, blocks: Iterable[BlockResult]) -> TestResult:
     """TEST_RESULT from the blocks' sums, added in block order so that it does not depend on who tested what."""
     ordered = sorted(blocks, key=lambda block: block.block)
     samples = sum(block.samples for block in ordered)

@@ -19,8 +19,8 @@ from fedswarm.rounds.messages import (
     OrderUpload,
     SendTest,
     SendTrain,
-    BlockScores,
 )
+from fedswarm.training.task import BlockResult
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
 
@@ -150,7 +150,7 @@ def _read_client_report(report: pb.ClientReport) -> ClientReport:
     )
 
 
-def model_test_report_message(lease_id: int, version: int, blocks: Iterable[BlockScores]) -> pb.ExecutorMessage:
+def model_test_report_message(lease_id: int, version: int, blocks: Iterable[BlockResult]) -> pb.ExecutorMessage:
     """How a lease of testing went."""
     rows = [
         pb.TestBlock(block=b.block, samples=b.samples, top1=b.top1, top5=b.top5, loss_sum=b.loss_sum) for b in blocks
@@ -159,6 +159,6 @@ def model_test_report_message(lease_id: int, version: int, blocks: Iterable[Bloc
     return pb.ExecutorMessage(event=events.MODEL_TEST, test_report=body)
 
 
-def read_test_report(body: pb.TestReport) -> tuple[BlockScores, ...]:
+def read_test_report(body: pb.TestReport) -> tuple[BlockResult, ...]:
     """The blocks of a test report."""
-    return tuple(BlockScores(b.block, b.samples, b.top1, b.top5, b.loss_sum) for b in body.blocks)
+    return tuple(BlockResult(b.block, b.samples, b.top1, b.top5, b.loss_sum) for b in body.blocks)

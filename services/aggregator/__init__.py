@@ -1,0 +1,1 @@
+"""The aggregator: keeps the round machine going, the model's versions published and the records written."""

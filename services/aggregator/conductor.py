@@ -1,0 +1,329 @@
+"""The shell around the round machine: one place that takes events, one task that carries instructions out, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm import events
+from fedswarm.aggregation.grid import Sum
+from fedswarm.aggregation.server_algorithm import ServerState, server_algorithm
+from fedswarm.clock import Clock
+from fedswarm.errors import FedswarmError, RunFailedError
+from fedswarm.jobs.schema import Job
+from fedswarm.models.checkpoint import save_safetensors
+from fedswarm.models.layout import Layout
+from fedswarm.records.schema import CheckpointSaved, Record
+from fedswarm.records.writer import RecordWriter
+from fedswarm.rounds import messages as msg
+from fedswarm.rounds import wire
+from fedswarm.rounds.exchange_choice import chosen_chunk_bytes, spreads_by_peers
+from fedswarm.rounds.machine import RoundMachine, job_config
+from fedswarm.swarm.manifest import Manifest, build_manifest
+from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
+from fedswarm.v1 import aggregator_pb2 as pb
+from fedswarm.v1 import common_pb2
+from services.aggregator.executor_session import ExecutorSession
+from services.peer.node import PeerNode
+
+log = logging.getLogger(__name__)
+
+SOURCE: Final = "aggregator"
+TICK_S: Final = 0.5
+FAREWELL_S: Final = 3.0
+
+
+class Conductor:
+    """Owns the run: the machine, the server's model, the executors' sessions and the records."""
+
+    def __init__(
+        self, job: Job, job_digest: str, node: PeerNode, records: RecordWriter, folder: Path, clock: Clock
+    ) -> None:
+        self.job = job
+        self.job_digest = job_digest
+        self.machine = RoundMachine(job, clock.now_s())
+        self.target = ""
+        self._node = node
+        self._records = records
+        self._folder = folder
+        self._clock = clock
+        self._algorithm = server_algorithm(job.aggregation.algorithm)
+        self._state: ServerState | None = None
+        self._layout: Layout | None = None
+        self._total: Sum | None = None
+        self._offer: pb.AggregatorMessage | None = None
+        self._sessions: dict[str, ExecutorSession] = {}
+        self._deserted = asyncio.Event()  # set whenever the last session ends
+        self._departed = pb.Traffic()
+        self._instructions: asyncio.Queue[msg.Instruction] = asyncio.Queue()
+        self._uploads: dict[int, asyncio.Future[Manifest]] = {}
+        self._sums: dict[int, Sum] = {}
+        self._fetches: set[asyncio.Task[None]] = set()
+
+    # Events in
+
+    def deliver(self, event: msg.Event) -> None:
+        """Hands an event to the machine and queues what it asks for."""
+        for instruction in self.machine.handle(event, self._clock.now_s()):
+            self._instructions.put_nowait(instruction)
+
+    def connect(self, registration: wire.Registration) -> ExecutorSession:
+        """An executor registered."""
+        joined = registration.joined
+        session = ExecutorSession(joined.executor, joined.target, self._clock.now_s())
+        former = self._sessions.get(joined.executor)
+        if former is not None:
+            self.disconnect(former, "it registered again")
+        self._sessions[joined.executor] = session
+        self._layout = self._layout or joined.layout
+        self._deserted.clear()
+        session.send(self._welcome())
+        self.deliver(joined)
+        return session
+
+    def disconnect(self, session: ExecutorSession, reason: str) -> None:
+        """A session is over, whoever ended it."""
+        if self._sessions.get(session.executor) is not session:
+            return
+        del self._sessions[session.executor]
+        session.end()
+        if not self._sessions:
+            self._deserted.set()
+        self._departed.sent_bytes += session.traffic.sent_bytes
+        self.deliver(msg.ExecutorLost(session.executor, reason))
+
+    def receive(self, session: ExecutorSession, message: pb.ExecutorMessage) -> None:
+        """One message of a session."""
+        session.heard_s = self._clock.now_s()
+        if message.HasField("traffic"):
+            session.traffic.CopyFrom(message.traffic)
+        match message.WhichOneof("body"):
+            case "train_report":
+                reports = wire.read_train_report(message.train_report)
+                self.deliver(msg.TrainReported(session.executor, message.train_report.lease_id, reports))
+            case "test_report":
+                scores = wire.read_test_report(message.test_report)
+                self.deliver(msg.EvaluationReported(session.executor, message.test_report.lease_id, scores))
+            case "upload":
+                self._uploaded(message.upload)
+            case "failure":
+                self._failed(session, message.failure)
+
+    def _uploaded(self, upload: pb.Upload) -> None:
+        waiting = self._uploads.get(upload.order_id)
+        if waiting is None or waiting.done():
+            return
+        try:
+            waiting.set_result(manifest_from_proto(upload.manifest))
+        except FedswarmError as error:
+            waiting.set_exception(error)
+
+    def _failed(self, session: ExecutorSession, failure: pb.Failure) -> None:
+        if failure.WhichOneof("task") == "lease_id":
+            self.deliver(msg.LeaseFailed(session.executor, failure.lease_id, failure.error))
+            return
+        waiting = self._uploads.get(failure.order_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(RunFailedError(failure.error))
+
+    # Instructions out
+
+    async def run(self) -> msg.Finish:
+        """Carries instructions out until the run is over; returns how it ended."""
+        self._write(job_config(self.job))
+        ticker = asyncio.create_task(self._tick())
+        try:
+            while True:
+                instruction = await self._instructions.get()
+                if isinstance(instruction, msg.Finish):
+                    return instruction
+                await self._perform(instruction)
+        finally:
+            ticker.cancel()
+            for fetch in self._fetches:
+                fetch.cancel()
+            await self._say_goodbye()
+
+    async def _perform(self, instruction: msg.Instruction) -> None:
+        match instruction:
+            case msg.SendTrain(executor):
+                self._send(executor, wire.train_message(instruction))
+            case msg.SendTest(executor):
+                self._send(executor, wire.model_test_message(instruction))
+            case msg.SendModel(executor):
+                if self._offer is not None:
+                    self._send(executor, self._offer)
+            case msg.OrderUpload(executor, order_id):
+                self._send(executor, wire.upload_message(instruction))
+                self._spawn(self._fetch_sum(executor, order_id))
+            case msg.AddSum(order_id):
+                await self._add_sum(self._sums.pop(order_id))
+            case msg.DiscardSums():
+                self._total = None
+                self._sums.clear()
+            case msg.StepModel(version):
+                await self._step(version)
+            case msg.PublishModel(version):
+                await self._publish(version)
+            case msg.CloseRound(round_index):
+                self._close_round(round_index)
+            case msg.WriteRecord(record):
+                self._write(record)
+            case msg.SaveModel(version):
+                await self._save(version)
+            case msg.RequestInitialModel(executor):
+                self._request_initial_model(executor)
+            case msg.RefuseExecutor(executor, reason):
+                self._refuse(executor, reason)
+
+    def _send(self, executor: str, message: pb.AggregatorMessage) -> None:
+        session = self._sessions.get(executor)
+        if session is not None:
+            session.send(message)
+
+    def _write(self, record: Record) -> None:
+        self._records.write(record)
+
+    def _welcome(self) -> pb.AggregatorMessage:
+        cluster = self.job.cluster
+        welcome = pb.Welcome(
+            heartbeat_ms=round(cluster.heartbeat_s * 1000), dead_after_ms=round(cluster.dead_after_s * 1000)
+        )
+        return pb.AggregatorMessage(event=events.CLIENT_CONNECT, welcome=welcome)
+
+    def _refuse(self, executor: str, reason: str) -> None:
+        log.error("executor %s is refused: %s", executor, reason)
+        session = self._sessions.pop(executor, None)
+        if session is not None:
+            session.send(_shutdown(f"refused: {reason}"))
+            session.end()
+
+    def _close_round(self, round_index: int) -> None:
+        message = pb.AggregatorMessage(event=events.START_ROUND, round_closed=pb.RoundClosed(round=round_index))
+        for session in self._sessions.values():
+            session.send(message)
+
+    # The model
+
+    def _request_initial_model(self, executor: str) -> None:
+        order = msg.OrderUpload(executor, wire.INITIAL_MODEL_ORDER, 0, (), ())
+        self._send(executor, wire.upload_message(order))
+        self._spawn(self._fetch_initial_model(executor))
+
+    async def _fetch_initial_model(self, executor: str) -> None:
+        assert self._layout is not None
+        try:
+            weights = await self._fetch(executor, wire.INITIAL_MODEL_ORDER)
+            self._layout.check(weights)
+        except (FedswarmError, TimeoutError) as error:
+            if executor in self._sessions:
+                self.deliver(msg.InitialModelFailed(executor, str(error) or "it took too long"))
+            return
+        self._state = self._algorithm.init(weights)
+        self.deliver(msg.InitialModelArrived())
+
+    async def _fetch_sum(self, executor: str, order_id: int) -> None:
+        assert self._layout is not None
+        try:
+            total = await self._fetch(executor, order_id)
+            self._layout.check(total)
+        except (FedswarmError, TimeoutError) as error:
+            log.warning("the sum of executor %s cannot be had: %s", executor, error)
+            self.deliver(msg.SumFailed(order_id, str(error)))
+            return
+        self._sums[order_id] = total
+        self.deliver(msg.SumFetched(order_id))
+
+    async def _fetch(self, executor: str, order_id: int) -> NDArray[Any]:
+        session = self._sessions.get(executor)
+        if session is None:
+            raise RunFailedError(f"executor {executor} is gone")
+        self._uploads[order_id] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self.job.cluster.lease_timeout_s):
+                manifest = await self._uploads[order_id]
+                return await self._node.fetch(manifest, session.target, swarm=False)
+        finally:
+            self._uploads.pop(order_id, None)
+
+    async def _add_sum(self, partial: Sum) -> None:
+        if self._total is None:
+            self._total = partial
+        else:
+            await asyncio.to_thread(np.add, self._total, partial, self._total)
+
+    async def _step(self, version: int) -> None:
+        assert self._state is not None and self._total is not None
+        self._state = await asyncio.to_thread(self._algorithm.apply, self._state, self._total)
+        self._total = None
+        own_sent, own_received, _ = self._node.traffic
+        uploaded = self._departed.sent_bytes + sum(s.traffic.sent_bytes for s in self._sessions.values())
+        self.deliver(msg.ModelStepped(version, own_sent + own_received, max(0, uploaded - own_received)))
+
+    async def _publish(self, version: int) -> None:
+        assert self._state is not None and self._layout is not None
+        weights = self._state.weights
+        manifest = await asyncio.to_thread(
+            build_manifest,
+            weights,
+            job=self.job.job_name,
+            round_index=version,
+            source=SOURCE,
+            schema_hash=self._layout.schema_hash,
+            chunk_bytes=chosen_chunk_bytes(self.job.exchange),
+        )
+        self._node.publish(manifest, weights)
+        self._node.forget_before(version)
+        offer = pb.ModelOffer(
+            manifest=manifest_to_proto(manifest),
+            source=common_pb2.PeerAddress(peer_id=SOURCE, target=self.target),
+            swarm=spreads_by_peers(self.job.exchange, manifest.total_bytes, len(self._sessions)),
+        )
+        self._offer = pb.AggregatorMessage(event=events.UPDATE_MODEL, model=offer)
+        for session in self._sessions.values():
+            session.send(self._offer)
+
+    async def _save(self, version: int) -> None:
+        if self._state is None or self._layout is None:
+            return
+        path = self._folder / "checkpoints" / f"model-{version:05d}.safetensors"
+        metadata = {"job": self.job.job_name, "version": str(version), "schema_hash": self._layout.schema_hash}
+        await asyncio.to_thread(save_safetensors, path, self._layout, self._state.weights, metadata)
+        self._write(CheckpointSaved(version, str(path.relative_to(self._folder))))
+
+    # Time and ends
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = self._clock.now_s()
+            for session in list(self._sessions.values()):
+                silence_s = now_s - session.heard_s
+                if silence_s > self.job.cluster.dead_after_s:
+                    self.disconnect(session, f"silent for {silence_s:.1f} s")
+            self.deliver(msg.Tick())
+
+    async def _say_goodbye(self) -> None:
+        sessions = list(self._sessions.values())
+        for session in sessions:
+            session.send(_shutdown("the run is over"))
+            session.end()
+        if sessions:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._deserted.wait(), FAREWELL_S)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._fetches.add(task)
+        task.add_done_callback(self._fetches.discard)
+
+
+def _shutdown(reason: str) -> pb.AggregatorMessage:
+    return pb.AggregatorMessage(event=events.SHUT_DOWN, shutdown=pb.Shutdown(reason=reason))

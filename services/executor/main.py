@@ -1,0 +1,130 @@
+"""``python -m services.executor.main``: one executor process.
+
+A launcher may call :func:`prepare` in a parent process and then fork: the children inherit the imported libraries, the
+data and the built engine, and pay for none of it again. ``prepare`` opens no channel and starts no thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from fedswarm.aggregation.grid import Grid
+from fedswarm.errors import DependencyError
+from fedswarm.jobs.load import load_job
+from fedswarm.jobs.resolved import job_digest
+from fedswarm.jobs.schema import Job
+from fedswarm.rounds import wire
+from fedswarm.training.task import Engine
+from fedswarm.v1 import aggregator_pb2 as pb
+from fedswarm.v1.peer_pb2 import DESCRIPTOR as PEER
+from services.executor.foreman import Foreman
+from services.executor.session import Session
+from services.executor.workbench import Workbench
+from services.peer.node import PeerNode
+from services.process import entry, launcher_contract
+from services.process.server import Server
+
+# The engine that a forking launcher built before this process existed, with the digest of the job it is for.
+_prepared: tuple[str, Engine] | None = None
+
+
+def prepare(job_path: Path) -> None:
+    """Builds and warms the engine of this job, for children forked from here."""
+    global _prepared
+    job = load_job(job_path).job
+    _prepared = (job_digest(job), _build_engine(job))
+
+
+def _engine_for(job: Job) -> Engine:
+    if _prepared is not None and _prepared[0] == job_digest(job):
+        return _prepared[1]
+    return _build_engine(job)
+
+
+def _build_engine(job: Job) -> Engine:
+    try:
+        import fedswarm.training.sequential as sequential
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise DependencyError(
+            "PyTorch is not installed here; `make setup` installs it (or: pip install torch)"
+        ) from error
+    engine = sequential.SequentialEngine(job)
+    engine.warm()
+    return engine
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The executor's flags."""
+    parser = argparse.ArgumentParser(prog="services.executor.main", description="One executor of a fedswarm cluster.")
+    parser.add_argument("--job", type=Path, required=True, help="the resolved job.yml")
+    parser.add_argument("--run-folder", type=Path, required=True, help="where the run leaves its files")
+    parser.add_argument("--executor-id", required=True, help="unique in the run: 1, 2, ...")
+    parser.add_argument("--aggregator", required=True, help="host:port of the aggregator")
+    parser.add_argument("--tracker", required=True, help="host:port of the tracker")
+    launcher_contract.add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
+    """Runs until the aggregator says so, it is lost for good, or ``stop`` is set."""
+    job = load_job(options.job).job
+    engine = _engine_for(job)
+    ids, samples = engine.clients()
+    clients = dict(zip(ids.tolist(), samples.tolist(), strict=True))
+    node = PeerNode(options.executor_id, job.job_name)
+    server = Server()
+    server.add(PEER.services_by_name["Peer"].full_name, node.register)
+    target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
+    await node.start(target, options.tracker)
+    bench = Workbench(engine, Grid(job.aggregation.grid_bits))
+    foreman = Foreman(job, options.executor_id, engine.layout, bench, node)
+
+    def traffic() -> pb.Traffic:
+        sent, received, wasted = node.traffic
+        return pb.Traffic(sent_bytes=sent, received_bytes=received, wasted_bytes=wasted)
+
+    session = Session(options.aggregator, foreman, job.cluster.rejoin_timeout_s, traffic)
+    registration = wire.registration_message(
+        options.executor_id, target, engine.layout, clients, engine.test_blocks, job.job_name, job_digest(job)
+    )
+    foreman.attach(session, registration)
+    launcher_contract.report(options.status_fd, ready=True, target=target)
+    try:
+        await _until_first(session.run(), foreman.run(), stop.wait())
+    finally:
+        bench.close()
+        await foreman.close()
+        await node.close()
+        await server.stop()
+
+
+async def _until_first(*jobs: Coroutine[Any, Any, object]) -> None:
+    """Runs all until one ends, cancels the others, and raises what the first one raised."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one executor; returns its exit code."""
+    options = parse(sys.argv[1:] if argv is None else argv)
+
+    async def run(stop: asyncio.Event) -> None:
+        await serve(options, stop)
+
+    return entry.run(run, status_fd=options.status_fd, lifeline_fd=options.lifeline_fd)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""An executor's session with the aggregator: messages in, work done in order, reports out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import grpc
+
+from fedswarm import events
+from fedswarm.errors import RunFailedError
+from fedswarm.v1 import aggregator_pb2 as pb
+from fedswarm.v1 import aggregator_pb2_grpc
+from services.process.grpc_settings import CONTROL_OPTIONS
+
+log = logging.getLogger(__name__)
+
+FIRST_ANSWER_S = 30.0
+RETRY_S = 0.25
+REFUSALS = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+class Handler(Protocol):
+    """Takes what the aggregator says."""
+
+    def registration(self) -> pb.ExecutorMessage:
+        """The first message of a session."""
+        ...
+
+    def receive(self, message: pb.AggregatorMessage) -> None:
+        """One message other than a heartbeat; must not block."""
+        ...
+
+
+class Session:
+    """Keeps a session open until the aggregator ends the run, it is lost for too long, or :attr:`stop` is set."""
+
+    def __init__(
+        self, target: str, handler: Handler, rejoin_timeout_s: float, traffic: Callable[[], pb.Traffic]
+    ) -> None:
+        self._target = target
+        self._handler = handler
+        self._rejoin_timeout_s = rejoin_timeout_s
+        self._traffic = traffic
+        self._outbox: asyncio.Queue[pb.ExecutorMessage] = asyncio.Queue()
+        self._heartbeat_s = 1.0
+        self._silence_s = FIRST_ANSWER_S
+
+    def send(self, message: pb.ExecutorMessage) -> None:
+        """Queues a message."""
+        self._outbox.put_nowait(message)
+
+    async def run(self) -> None:
+        """Returns when told to shut down; raises :class:`RunFailedError` when the aggregator refuses or stays away."""
+        loop = asyncio.get_running_loop()
+        lost_at_s: float | None = None
+        while True:
+            try:
+                async with grpc.aio.insecure_channel(self._target, options=CONTROL_OPTIONS) as channel:
+                    async for message in self._converse(channel):
+                        lost_at_s = None
+                        if message.event == events.SHUT_DOWN:
+                            log.info("shutting down: %s", message.shutdown.reason)
+                            return
+                        if message.event != events.DUMMY_EVENT:
+                            self._handler.receive(message)
+                reason = "the session ended"
+            except TimeoutError:
+                reason = f"silent for {self._silence_s:g} s"
+            except grpc.aio.AioRpcError as error:
+                if error.code() in REFUSALS:
+                    raise RunFailedError(f"the aggregator refused this executor: {error.details()}") from error
+                reason = f"{error.code().name}: {error.details()}"
+            lost_at_s = loop.time() if lost_at_s is None else lost_at_s
+            if loop.time() - lost_at_s >= self._rejoin_timeout_s:
+                raise RunFailedError(f"the aggregator at {self._target} is gone ({reason}); its log says why")
+            await asyncio.sleep(RETRY_S)
+
+    async def _converse(self, channel: grpc.aio.Channel) -> AsyncIterator[pb.AggregatorMessage]:
+        self._outbox = asyncio.Queue()  # what was meant for the last session means nothing to this one
+        stub = aggregator_pb2_grpc.AggregatorStub(channel)  # type: ignore[no-untyped-call]
+        call = stub.Session(self._outgoing(self._outbox))
+        self._silence_s = FIRST_ANSWER_S
+        try:
+            while True:
+                message = await asyncio.wait_for(call.read(), self._silence_s)
+                if message is grpc.aio.EOF:
+                    status = await call.code()
+                    if status is not grpc.StatusCode.OK:
+                        raise grpc.aio.AioRpcError(
+                            status, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+                        )
+                    return
+                if message.WhichOneof("body") == "welcome":
+                    self._heartbeat_s = message.welcome.heartbeat_ms / 1000
+                    self._silence_s = message.welcome.dead_after_ms / 1000
+                    continue
+                yield message
+        finally:
+            call.cancel()
+
+    async def _outgoing(self, outbox: asyncio.Queue[pb.ExecutorMessage]) -> AsyncIterator[pb.ExecutorMessage]:
+        yield self._handler.registration()
+        while True:
+            try:
+                message = await asyncio.wait_for(outbox.get(), self._heartbeat_s)
+            except TimeoutError:
+                message = pb.ExecutorMessage(event=events.DUMMY_EVENT)
+            message.traffic.CopyFrom(self._traffic())
+            yield message

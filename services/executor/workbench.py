@@ -1,0 +1,108 @@
+"""Where an executor computes: one thread that owns the training engine, and the updates waiting for their verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from fedswarm.aggregation.grid import Grid, Sum
+from fedswarm.errors import NumericRangeError, WireError
+from fedswarm.models.layout import Vector
+from fedswarm.rounds.messages import ClientReport
+from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, Engine
+
+T = TypeVar("T")
+
+
+class Workbench:
+    """Runs the engine off the event loop, one task at a time, and keeps updates by round and lease.
+
+    The engine never sees two threads, so it needs no locks; the loop stays free for heartbeats and chunks.
+    """
+
+    def __init__(self, engine: Engine, grid: Grid) -> None:
+        self._engine = engine
+        self._grid = grid
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
+        self._loaded: int | None = None
+        self._updates: dict[tuple[int, int], dict[int, Vector]] = {}
+
+    async def initial_weights(self) -> Vector:
+        """Version 0 of the model, from the job's seed."""
+        return await self._run(self._engine.initial_weights)
+
+    async def train(self, lease_id: int, version: int, weights: Vector, tasks: list[ClientTask]) -> list[ClientReport]:
+        """Trains the clients of a lease from these weights; their updates stay here until the round is closed."""
+
+        def work() -> list[ClientReport]:
+            self._load(version, weights)
+            kept: dict[int, Vector] = {}
+            reports = [self._report(self._engine.train(task), kept) for task in tasks]
+            self._updates[version, lease_id] = kept
+            return reports
+
+        return await self._run(work)
+
+    async def test(self, version: int, weights: Vector, blocks: list[int]) -> list[BlockResult]:
+        """Scores blocks of the test set with these weights."""
+
+        def work() -> list[BlockResult]:
+            self._load(version, weights)
+            return self._engine.evaluate(blocks)
+
+        return await self._run(work)
+
+    async def weighted_sum(self, round_index: int, lease_ids: list[int], shares: dict[int, float]) -> Sum:
+        """The partial sum of the updates of these leases; raises :class:`WireError` when one is not held."""
+
+        def work() -> Sum:
+            total = np.zeros(self._engine.layout.size, dtype=np.float64)
+            left = dict(shares)
+            for lease_id in lease_ids:
+                for client, delta in self._updates.get((round_index, lease_id), {}).items():
+                    if client in left:
+                        self._grid.add_weighted(total, delta, left.pop(client))
+            if left:
+                raise WireError(f"round {round_index}: no update held for clients {sorted(left)[:5]}")
+            return total
+
+        return await self._run(work)
+
+    def close_round(self, round_index: int) -> None:
+        """Drops the updates of this round and of earlier ones."""
+        self._updates = {key: held for key, held in self._updates.items() if key[0] > round_index}
+
+    def close(self) -> None:
+        """Lets the thread end after the task in hand, without waiting for it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _load(self, version: int, weights: Vector) -> None:
+        if self._loaded != version:
+            self._engine.load(weights)
+            self._loaded = version
+
+    def _report(self, update: ClientUpdate, kept: dict[int, Vector]) -> ClientReport:
+        success, error = update.success, update.error
+        if success and update.delta is not None:
+            try:
+                self._grid.check(update.delta, update.delta_norm)
+                kept[update.client_id] = update.delta
+            except NumericRangeError as problem:
+                success, error = False, str(problem)
+        return ClientReport(
+            client_id=update.client_id,
+            success=success,
+            error=error,
+            moving_loss=update.moving_loss,
+            utility=update.utility,
+            delta_norm=update.delta_norm,
+            steps=update.steps,
+            trained_samples=update.trained_samples,
+        )
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
