@@ -1,0 +1,132 @@
+"""``fedswarm submit job.yml``: start a run and watch it to its end, or leave it running."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from fedswarm.cli.live_view import View, make_view
+from fedswarm.cli.options import AsJson, JobFile, Overrides
+from fedswarm.cli.output import columns, result, result_json, say, size
+from fedswarm.cli.overview import progress_facts, progress_rows, run_facts
+from fedswarm.jobs.load import load_job
+from fedswarm.launch.failures import error_of
+from fedswarm.launch.local import LocalLauncher, LocalRun
+from fedswarm.launch.plan import LaunchPlan, plan_launch
+from fedswarm.launch.preflight import check
+from fedswarm.launch.run_state import INTERRUPTED, RunState
+from fedswarm.records.reader import Tail
+from fedswarm.records.summary import RunProgress
+
+REFRESH_S: Final = 0.2
+
+
+def submit(
+    job_file: JobFile,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="leave the run in the background")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would start and move; start nothing")] = False,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job: start its processes, show its rounds, end with a summary."""
+    loaded = load_job(job_file, overrides or [])
+    for notice in loaded.notices:
+        say(notice)
+    if dry_run:
+        check(loaded.job)
+        _show_plan(plan_launch(loaded.job), as_json=as_json)
+        return
+    run = LocalLauncher(Path.cwd()).launch(loaded.job, attached=not detach)
+    if detach:
+        _leave(run, as_json=as_json)
+    else:
+        _stay(run, as_json=as_json)
+
+
+def _leave(run: LocalRun, *, as_json: bool) -> None:
+    try:
+        state = run.wait_until_started()
+    except KeyboardInterrupt:
+        run.kill()
+        raise typer.Exit(INTERRUPTED) from None
+    _raise_failure(run, state)
+    if as_json:
+        result_json(run_facts(run.folder, state))
+    else:
+        say(f"running in the background; watch it with: fedswarm logs -f {run.folder.name}")
+        result(str(run.folder.path))
+
+
+def _stay(run: LocalRun, *, as_json: bool) -> None:
+    progress = RunProgress()
+    state = _watch(run, progress, make_view(run.folder, quiet_output=as_json))
+    if as_json:
+        result_json(run_facts(run.folder, state) | progress_facts(progress))
+    else:
+        result(f"\n{state.state}: {run.folder.name}")
+        result(columns([*progress_rows(progress), ("run folder", str(run.folder.path))]))
+    _raise_failure(run, state)
+    if state.state == "stopped":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _watch(run: LocalRun, progress: RunProgress, view: View) -> RunState:
+    """Shows the run until it is over. Ctrl-C asks it to stop, a second one ends it by force."""
+    tail = Tail(run.folder.rounds_file)
+    interrupted = False
+    while True:
+        try:
+            with view:
+                return _follow(run, tail, progress, view)
+        except KeyboardInterrupt:
+            if interrupted:
+                run.kill()
+                return run.state()
+            interrupted = True
+            say("stopping; Ctrl-C again ends it at once")
+            run.stop()
+
+
+def _follow(run: LocalRun, tail: Tail, progress: RunProgress, view: View) -> RunState:
+    while True:
+        state = run.wait(REFRESH_S)  # before the records, so that none is missed at the end
+        for record in tail.poll():
+            progress.update(record)
+            view.record(record, progress)
+        view.refresh(state, progress, time.time())
+        if state.is_over:
+            return state
+
+
+def _raise_failure(run: LocalRun, state: RunState) -> None:
+    if state.state == "failed":
+        hint = f"more in: fedswarm logs {run.folder.name}"
+        raise error_of(state.exit_code or 1, f"the run failed: {state.error}\n{hint}")
+
+
+def _show_plan(plan: LaunchPlan, *, as_json: bool) -> None:
+    if as_json:
+        result_json(dataclasses.asdict(plan))
+        return
+    result(f"{plan.job_name}: {plan.rounds} rounds")
+    rows = [("process", "module", "address")]
+    for process in plan.processes:
+        port = {None: "", 0: ":free"}.get(process.port, f":{process.port}")
+        rows.append((process.role, process.module, f"{process.host}{port}" if port else "its own choice"))
+    result(columns(rows))
+    result(
+        f"each round {plan.sampled_clients} of {plan.clients} clients train, {plan.participants} of them count; "
+        f"about {plan.clients_per_executor:.1f} on each executor, dealt as leases"
+    )
+    if plan.traffic is None:
+        result("bytes: unknown, they depend on your own model's size")
+        return
+    result(
+        f"bytes a round, roughly: model {size(plan.traffic.model)}; to the executors {size(plan.traffic.broadcast)}, "
+        f"of which the aggregator sends at least {size(plan.traffic.broadcast_by_aggregator)}; "
+        f"updates back {size(plan.traffic.updates)}"
+    )
