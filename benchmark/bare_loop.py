@@ -1,7 +1,7 @@
 """The yardstick: the same clients and batches in a plain PyTorch loop, as a reader of the papers would write it.
 
-One process, one thread, one model, ``torch.optim.SGD``; no cluster, no reports, no verification. As a script it compares
-the sequential engine with it, interleaved, by CPU time:
+One process, one thread, one model, ``torch.optim.SGD``; no cluster, no reports, no verification. As a script it
+compares the sequential engine with it, interleaved, by CPU time:
 
     python benchmark/bare_loop.py lr cnn
 """
@@ -77,7 +77,7 @@ def _train_client(
         chosen = torch.from_numpy(batch)
         optimizer.zero_grad()
         loss = cross_entropy(module(federation.train.inputs[chosen]), federation.train.labels[chosen])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return module.state_dict()
 
@@ -108,7 +108,8 @@ def compare(model: str, repetitions: int, clients: int = 20) -> tuple[float, flo
         for task in tasks:
             engine.train(task)
 
-    run_loop(), run_engine()
+    run_loop()
+    run_engine()
     pairs = [(_cpu_s(run_loop), _cpu_s(run_engine)) for _ in range(repetitions)]
     loop_ms, engine_ms = (1000 * median(column) / clients for column in zip(*pairs, strict=True))
     return loop_ms, engine_ms, median(engine_s / loop_s for loop_s, engine_s in pairs)

@@ -1,8 +1,8 @@
 """Makes the embedded Fashion-MNIST subset: 1,000 training and 200 test images of each of the ten classes.
 
 Takes the first of each class in the order of upstream's files, from the IDX files that Debian's package
-``dataset-fashion-mnist`` installs, and writes ``fedswarm/data/embedded/``: the archive and ``fashion_mnist.json``, which
-says where it came from. The bytes are the same on every run with the same zlib; the hash of the arrays always is.
+``dataset-fashion-mnist`` installs, and writes ``fedswarm/data/embedded/``: the archive and ``fashion_mnist.json``,
+which says where it came from. The bytes are the same on every run with the same zlib; the hash of the arrays always is.
 
     python tools/make_fashion_subset.py [FOLDER WITH IDX FILES]
 """

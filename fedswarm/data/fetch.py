@@ -76,7 +76,9 @@ def _run(command: list[str], folder: Path) -> None:
     except subprocess.CalledProcessError as error:
         last = (error.stderr or "").strip().splitlines()[-1:]
         reason = last[0] if last else f"exit status {error.returncode}"
-        raise DependencyError(f"`{line}` failed: {reason}; is there a network and an up-to-date package list?") from error
+        raise DependencyError(
+            f"`{line}` failed: {reason}; is there a network and an up-to-date package list?"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise DependencyError(f"`{line}` did not end within {DOWNLOAD_TIMEOUT_S:.0f} s: try again") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
@@ -16,6 +15,7 @@ from fedswarm.data import idx
 from fedswarm.data.dataset import ARRAYS, OPTIONAL_ARRAYS, Dataset, from_arrays
 from fedswarm.errors import DataError
 from fedswarm.jobs.schema import DataSection
+from fedswarm.jobs.vocabulary import nearest
 from fedswarm.references import is_reference, resolve
 
 # Mean and standard deviation of the full training sets' pixels on the scale 0..1, so that a subset and the whole
@@ -51,8 +51,8 @@ def _embedded(name: str) -> Dataset:
             return from_arrays(name, _read_archive(path), IDX_CLASSES, IDX_SCALES[name])
     if name in IDX_SCALES:
         raise DataError(f"data set {name!r} is not embedded: set data.folder to where its IDX files are")
-    close = difflib.get_close_matches(name, IDX_SCALES, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    close = nearest(name, IDX_SCALES)
+    hint = f" (did you mean {close!r}?)" if close else ""
     raise DataError(f"unknown data set {name!r}{hint}: set data.folder to where {name}.npz is, or name module:function")
 
 
@@ -77,7 +77,9 @@ def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files if key in (*ARRAYS, *OPTIONAL_ARRAYS)}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read {path}: {error}; it must be an .npz of plain arrays {', '.join(ARRAYS)}") from error
+        raise DataError(
+            f"cannot read {path}: {error}; it must be an .npz of plain arrays {', '.join(ARRAYS)}"
+        ) from error
 
 
 def _own(reference: str, folder: str | None) -> Dataset:
@@ -95,7 +97,8 @@ def _own(reference: str, folder: str | None) -> Dataset:
 
 def _way_out(name: str, folder: Path) -> str:
     if name == "fashion_mnist":
-        return f"run `fedswarm data fetch fashion_mnist --folder {folder}`, or leave data.folder out for the embedded subset"
+        command = f"fedswarm data fetch fashion_mnist --folder {folder}"
+        return f"run `{command}`, or leave data.folder out for the embedded subset"
     if name in IDX_SCALES:
         return f"put the four IDX files {', '.join((*idx.TRAIN, *idx.TEST))} there"
     return f"put {name}.npz with the arrays {', '.join(ARRAYS)} there"

@@ -66,8 +66,7 @@ def make_partition(
     Clients outside ``section.min_samples`` to ``section.max_samples`` are not admitted. Raises :class:`DataError` when
     the data lack what the rule needs or nobody is admitted.
     """
-    labels = np.asarray(labels, dtype=np.int64)
-    owners = _owners(labels, section, seed, users, sample_names)
+    owners = _owners(labels.astype(np.int64), section, seed, users, sample_names)
     partition = _admit(_rows(owners), section.min_samples, section.max_samples)
     if len(partition.client_ids) == 0:
         upper = "any number" if section.max_samples is None else section.max_samples
@@ -141,8 +140,9 @@ def _lift_to_minimum(counts: Integers, minimum: int) -> None:
             giver = heapq.heappop(richest)[1]
             label = int(np.argmax(counts[:, giver]))
             moved = min(minimum - totals[client], totals[giver] - minimum, counts[label, giver])
-            counts[label, [giver, client]] += (-moved, moved)
-            totals[[giver, client]] += (-moved, moved)
+            for where, change in ((giver, -moved), (client, moved)):
+                counts[label, where] += change
+                totals[where] += change
             heapq.heappush(richest, (-int(totals[giver]), giver))
 
 

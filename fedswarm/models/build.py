@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 
 from fedswarm.errors import ModelError
 from fedswarm.jobs.schema import ModelSection
+from fedswarm.jobs.vocabulary import nearest
 from fedswarm.models.zoo import BUILDERS
 from fedswarm.randomness import torch_seed
 from fedswarm.references import is_reference, resolve
@@ -45,15 +45,13 @@ def _builder(name: str) -> Callable[..., Any]:
     if is_reference(name):
         return resolve(name, ModelError)
     if name not in BUILDERS:
-        close = difflib.get_close_matches(name, BUILDERS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        close = nearest(name, BUILDERS)
+        hint = f" (did you mean {close!r}?)" if close else ""
         raise ModelError(f"unknown model {name!r}{hint}: choose one of {', '.join(BUILDERS)}, or module:function")
     return BUILDERS[name]
 
 
-def _call(
-    builder: Callable[..., Any], section: ModelSection, input_shape: tuple[int, ...], classes: int
-) -> nn.Module:
+def _call(builder: Callable[..., Any], section: ModelSection, input_shape: tuple[int, ...], classes: int) -> nn.Module:
     try:
         module = builder(input_shape=input_shape, classes=classes, **section.options)
     except ModelError as error:

@@ -74,5 +74,7 @@ def _weights(module: nn.Module) -> list[tuple[str, Tensor]]:
     ordered += buffers
     for name, tensor in ordered:
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-            raise ModelError(f"weight {name!r} is {tensor.dtype} on {tensor.device}: weights must be float32 on the CPU")
+            raise ModelError(
+                f"weight {name!r} is {tensor.dtype} on {tensor.device}: weights must be float32 on the CPU"
+            )
     return ordered

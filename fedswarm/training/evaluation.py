@@ -25,7 +25,7 @@ class EvaluationBlocks:
         if samples < len(split):
             chosen = np.sort(generator(seed, 0, "test_samples").choice(len(split), samples, replace=False))
         self._split = split
-        self._blocks = torch.from_numpy(chosen).split(section.batch_size)
+        self._blocks = torch.split(torch.from_numpy(chosen), section.batch_size)
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -48,9 +48,10 @@ class EvaluationBlocks:
 
 
 def _ranks(scores: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the right one, ``(N,)``: of equal scores the lower class, and not-a-number wins.
+    """How many classes come before the right one, ``(N,)``.
 
-    Not-a-number thus never counts as a right answer, except for class 0 among at most five classes' top five.
+    Of equal scores the lower class comes first. Every comparison with not-a-number counts against the right class, so a
+    diverged model is never right by accident.
     """
     right = scores.gather(1, labels[:, None])
     better = ~(scores <= right)

@@ -48,7 +48,7 @@ class SequentialEngine:
         torch.set_num_threads(1)
         self._seed = job.seed
         self._section = job.training
-        data = dataset or load_dataset(job.data)
+        data = load_dataset(job.data) if dataset is None else dataset
         self._train = data.train
         labels = data.train.labels.numpy()
         self._partition = make_partition(labels, job.data, job.seed, data.users, data.sample_names)
@@ -115,22 +115,27 @@ class SequentialEngine:
         self._module.train()
         with keyed_torch_randomness(torch_seed(self._seed, task.round_index, "layers", task.client_id)):
             batch_losses = self._descend(task, shard)
+        return self._update(task, len(shard), batch_losses)
+
+    def _update(self, task: ClientTask, shard_samples: int, batch_losses: list[Tensor]) -> ClientUpdate:
         delta = self._weights.vector - self._start
         delta_norm = float(torch.linalg.vector_norm(delta))
-        sample_losses = torch.cat(batch_losses).numpy()
-        if not (math.isfinite(delta_norm) and np.isfinite(sample_losses).all()):
+        losses = torch.cat(batch_losses).numpy().astype(np.float64)
+        if not (math.isfinite(delta_norm) and np.isfinite(losses).all()):
             problem = f"training diverged: the update's norm is {delta_norm}; lower training.learning_rate"
             return ClientUpdate(task.client_id, success=False, error=problem)
-        means = [float(losses.mean(dtype=torch.float64)) for losses in batch_losses]
+        sizes = np.array([len(batch) for batch in batch_losses])
+        means = np.add.reduceat(losses, np.cumsum(sizes) - sizes) / sizes
+        section = self._section
         return ClientUpdate(
             client_id=task.client_id,
             success=True,
             delta=delta.numpy(),
-            moving_loss=moving_loss(means, steps_per_epoch(self._section, len(shard)), self._section.loss_decay),
-            utility=utility(sample_losses, len(shard), task.steps * self._section.batch_size),
+            moving_loss=moving_loss(means, steps_per_epoch(section, shard_samples), section.loss_decay),
+            utility=utility(losses, shard_samples, task.steps * section.batch_size),
             delta_norm=delta_norm,
             steps=task.steps,
-            trained_samples=len(sample_losses),
+            trained_samples=len(losses),
         )
 
     def _descend(self, task: ClientTask, shard: NDArray[np.int64]) -> list[Tensor]:
