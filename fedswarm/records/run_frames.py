@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedswarm.errors import DependencyError
+from fedswarm.errors import DataError, DependencyError
 from fedswarm.records import frame_rows
 from fedswarm.records.reader import read_records
 
@@ -49,21 +49,27 @@ def read_run(path: Path | str) -> RunFrames:
     Raises :class:`RunNotFoundError`, :class:`DataError` (see :func:`read_records`) or :class:`DependencyError`.
     """
     pandas = _pandas()
-    records = frame_rows.last_writings(read_records(path))
+    records = read_records(path)
 
     def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
         table: pd.DataFrame = pandas.DataFrame.from_records(list(rows), columns=list(columns))
         return table
 
-    return RunFrames(
-        path=Path(path),
-        rounds=frame(frame_rows.round_rows(records), frame_rows.ROUND_COLUMNS),
-        tests=frame(frame_rows.test_rows(records), frame_rows.TEST_COLUMNS),
-        clients=frame(frame_rows.client_rows(records), frame_rows.CLIENT_COLUMNS),
-        selections=frame(frame_rows.selection_rows(records), frame_rows.SELECTION_COLUMNS),
-        executors=frame(frame_rows.executor_rows(records), frame_rows.EXECUTOR_COLUMNS),
-        job=frame(frame_rows.job_rows(records), ("key", "value")).set_index("key"),
-    )
+    try:
+        records = frame_rows.last_writings(records)
+        return RunFrames(
+            path=Path(path),
+            rounds=frame(frame_rows.round_rows(records), frame_rows.ROUND_COLUMNS),
+            tests=frame(frame_rows.test_rows(records), frame_rows.TEST_COLUMNS),
+            clients=frame(frame_rows.client_rows(records), frame_rows.CLIENT_COLUMNS),
+            selections=frame(frame_rows.selection_rows(records), frame_rows.SELECTION_COLUMNS),
+            executors=frame(frame_rows.executor_rows(records), frame_rows.EXECUTOR_COLUMNS),
+            job=frame(frame_rows.job_rows(records), ("key", "value")).set_index("key"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path}: a record lacks a key or holds the wrong type ({error}); is it a round log?"
+        ) from error
 
 
 def _pandas() -> Any:

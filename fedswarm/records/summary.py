@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from fedswarm.errors import DataError
+
 RECENT_ROUNDS: Final = 10
 """How many of the last rounds the expected wall time of a round is averaged over."""
 
@@ -58,18 +60,25 @@ class RunProgress:
         return max(expected_s, 0.0)
 
     def update(self, record: Mapping[str, Any]) -> None:
-        """Takes in one record as :func:`fedswarm.records.reader.read_records` gives it."""
-        if record.get("ts") is not None:
-            self.last_ts = float(record["ts"])
+        """Takes in one record as :func:`fedswarm.records.reader.read_records` gives it.
+
+        Raises :class:`DataError` when the record lacks what its tag promises.
+        """
         handle = _HANDLERS.get(str(record.get("tag")))
-        if handle:
-            handle(self, record)
+        try:
+            if record.get("ts") is not None:
+                self.last_ts = float(record["ts"])
+            if handle:
+                handle(self, record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"record {record.get('tag')}: missing or of the wrong type: {error}") from error
 
 
 def _job_config(progress: RunProgress, record: Mapping[str, Any]) -> None:
     progress.rounds = record.get("job", {}).get("rounds")
     progress.executors.clear()  # a restarted aggregator hears from its executors anew
     progress.state = "starting"
+    progress.message = ""
 
 
 def _federation(progress: RunProgress, record: Mapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ class _TextLog:
             payload = json.loads(text)
         except (ValueError, RecursionError):
             return
-        record: Parsed = {"ts": None, "tag": tag, **payload}
+        record: Parsed = {**payload, "ts": None, "tag": tag}
         self._found.append((False, record))
         if tag == "ROUND_BEGIN":
             self._begin = record

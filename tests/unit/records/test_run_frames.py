@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from fedswarm.errors import DependencyError
+from fedswarm.errors import DataError, DependencyError
 from fedswarm.records import read_run
 from fedswarm.records.schema import TestResult
 
@@ -92,3 +92,12 @@ def test_without_pandas_the_error_names_the_way_out(monkeypatch, write_run, samp
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(DependencyError, match=r"fedswarm\[analysis\]"):
         read_run(write_run(sample.run()))
+
+
+@pytest.mark.parametrize(
+    "record", ['{"tag": "TEST_RESULT"}', '{"tag": "ROUND_BEGIN", "round": []}', '{"tag": "JOB_CONFIG", "job": 7}']
+)
+def test_a_record_of_the_wrong_shape_is_a_data_error(tmp_path, record):
+    (tmp_path / "rounds.jsonl").write_text(record + "\n")
+    with pytest.raises(DataError, match="lacks a key or holds the wrong type"):
+        read_run(tmp_path)

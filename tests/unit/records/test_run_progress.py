@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fedswarm.errors import DataError
 from fedswarm.records.reader import read_records
 from fedswarm.records.schema import ExecutorLost, RoundSkipped, Shutdown
 from fedswarm.records.summary import RunProgress
@@ -70,3 +73,16 @@ def test_unknown_tags_are_passed_over():
     progress = RunProgress()
     progress.update({"ts": 5.0, "tag": "OF_THE_FUTURE"})
     assert (progress.state, progress.last_ts) == ("starting", 5.0)
+
+
+@pytest.mark.parametrize("tag", ["JOB_CONFIG", "ROUND_BEGIN", "ROUND_SUMMARY", "TEST_RESULT", "ROUND_SKIPPED"])
+@given(
+    keys=st.dictionaries(
+        st.sampled_from(["ts", "round", "job", "clock_end", "wall_s", "to_run"]), st.text() | st.none()
+    )
+)
+def test_records_of_the_wrong_shape_cause_no_other_error(tag, keys):
+    try:
+        RunProgress().update({**keys, "tag": tag})
+    except DataError as error:
+        assert tag in str(error)
