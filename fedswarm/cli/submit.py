@@ -68,7 +68,8 @@ def _stay(run: LocalRun, *, as_json: bool) -> None:
         result_json(run_facts(run.folder, state) | progress_facts(progress))
     else:
         result(f"\n{state.state}: {run.folder.name}")
-        result(columns([*progress_rows(progress), ("run folder", str(run.folder.path))]))
+        rows = progress_rows(progress) if progress.rounds else ()
+        result(columns([*rows, ("run folder", str(run.folder.path))]))
     _raise_failure(run, state)
     if state.state == "stopped":
         raise typer.Exit(INTERRUPTED)
