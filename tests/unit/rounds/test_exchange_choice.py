@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from fedswarm.jobs.schema import ExchangeSection
+from fedswarm.rounds.exchange_choice import SWARM_FROM_BYTES, chosen_chunk_bytes, spreads_by_peers
+
+
+@pytest.mark.parametrize(
+    ("mode", "nbytes", "executors", "expected"),
+    [
+        ("auto", SWARM_FROM_BYTES, 1, False),
+        ("auto", SWARM_FROM_BYTES // 2, 2, True),
+        ("auto", 30_000, 4, False),
+        ("swarm", 30_000, 4, True),
+        ("direct", 10**9, 9, False),
+    ],
+)
+def test_how_a_model_spreads(mode: str, nbytes: int, executors: int, expected: bool) -> None:
+    assert spreads_by_peers(ExchangeSection.model_validate({"broadcast": mode}), nbytes, executors) is expected
+
+
+def test_chunk_size_in_bytes() -> None:
+    assert chosen_chunk_bytes(ExchangeSection(chunk_kib=256)) == 262_144
+    assert chosen_chunk_bytes(ExchangeSection()) is None

@@ -1,0 +1,403 @@
+"""The round machine against a whole cluster played in memory: random orders, deaths, joins, failures, duplicates."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedswarm.aggregation.grid import Grid
+from fedswarm.aggregation.server_algorithm import FedAvg, ServerState
+from fedswarm.devices.time_model import PhaseTimes, Workload
+from fedswarm.jobs.schema import Job
+from fedswarm.models.layout import Layout, TensorSpec
+from fedswarm.randomness import generator
+from fedswarm.records import schema as records
+from fedswarm.rounds import messages as msg
+from fedswarm.rounds.machine import Phase, RoundMachine, static_devices
+from fedswarm.training.task import BlockResult
+
+LAYOUT = Layout((TensorSpec("w", (6,)),))
+CLIENTS = {client: 20 + client for client in range(30)}
+TEST_BLOCKS = 3
+
+
+def job(**changes: Any) -> Job:
+    settings_: dict[str, Any] = {
+        "rounds": 4,
+        "cluster": {"executors": 2},
+        "selection": {"participants": 8},
+        "evaluation": {"interval": 2},
+        **changes,
+    }
+    return Job.model_validate(settings_)
+
+
+def toy_delta(round_index: int, client: int, weights: np.ndarray) -> np.ndarray:
+    """Training, as far as the machine can tell: a function of the round, the client and the model."""
+    draws = generator(1, round_index, "toy", client).standard_normal(LAYOUT.size)
+    return (0.1 * draws - 0.05 * weights).astype(np.float32)
+
+
+@dataclass
+class Executor:
+    """Holds updates until their verdict; answers wait in ``outbox`` until the rehearsal delivers them."""
+
+    name: str
+    outbox: deque[msg.Event] = field(default_factory=deque)
+    updates: dict[tuple[int, int], dict[int, np.ndarray]] = field(default_factory=dict)
+
+
+class Rehearsal:
+    """Plays aggregator shell and executors around one machine; ``draws`` decides what happens next."""
+
+    def __init__(self, the_job: Job, seed: int, fails: Callable[[int, int], bool] = lambda *_: False) -> None:
+        self.job = the_job
+        self.machine = RoundMachine(the_job, 0.0)
+        self.draws = np.random.default_rng(seed)
+        self.fails = fails
+        self.now_s = 0.0
+        self.executors: dict[str, Executor] = {}
+        self.records: list[records.Record] = []
+        self.state: ServerState | None = None
+        self.versions: dict[int, np.ndarray] = {}
+        self.total = np.zeros(LAYOUT.size)
+        self.sums: dict[int, np.ndarray] = {}
+        self.finish: msg.Finish | None = None
+        self.grid = Grid()
+        self.joined = 0
+
+    def join(self) -> None:
+        self.joined += 1
+        executor = Executor(f"e{self.joined}")
+        self.executors[executor.name] = executor
+        self.deliver(msg.ExecutorJoined(executor.name, "h:1", LAYOUT, dict(CLIENTS), TEST_BLOCKS))
+
+    def kill(self, name: str) -> None:
+        del self.executors[name]
+        self.deliver(msg.ExecutorLost(name, "killed"))
+
+    def deliver(self, event: msg.Event) -> None:
+        self.now_s += 0.01
+        pending = deque(self.machine.handle(event, self.now_s))
+        while pending:
+            follow_up = self.perform(pending.popleft())
+            if follow_up is not None:
+                pending.extend(self.machine.handle(follow_up, self.now_s))
+
+    def perform(self, instruction: msg.Instruction) -> msg.Event | None:
+        match instruction:
+            case msg.RequestInitialModel(executor):
+                self.executors[executor].outbox.append(msg.InitialModelArrived())
+                self.state = FedAvg().init(np.zeros(LAYOUT.size, dtype=np.float32))
+            case msg.PublishModel(version):
+                assert self.state is not None
+                self.versions[version] = self.state.weights
+            case msg.SendTrain(executor):
+                self.train(self.executors[executor], instruction)
+            case msg.SendTest(executor, lease_id, version, blocks):
+                assert version in self.versions
+                scores = tuple(BlockResult(b, 10, b, 2 * b, float(version)) for b in blocks)
+                self.executors[executor].outbox.append(msg.EvaluationReported(executor, lease_id, scores))
+            case msg.OrderUpload(executor):
+                self.sum_up(self.executors[executor], instruction)
+            case msg.AddSum(order_id):
+                self.total += self.sums.pop(order_id)
+            case msg.DiscardSums():
+                self.total[:] = 0
+                self.sums.clear()
+            case msg.StepModel(version):
+                assert self.state is not None
+                self.state = FedAvg().apply(self.state, self.total)
+                self.total = np.zeros(LAYOUT.size)
+                return msg.ModelStepped(version, 100 * version, 10 * version)
+            case msg.WriteRecord(record):
+                self.records.append(record)
+            case msg.Finish():
+                self.finish = instruction
+        return None
+
+    def train(self, executor: Executor, order: msg.SendTrain) -> None:
+        reports = []
+        held = executor.updates.setdefault((order.round_index, order.lease_id), {})
+        for client, steps in order.clients:
+            failed = self.fails(order.round_index, client)
+            if not failed:
+                held[client] = toy_delta(order.round_index, client, self.versions[order.round_index])
+            reports.append(msg.ClientReport(client, not failed, "boom" * failed, 1.0, 2.0, 0.1, steps, 16 * steps))
+        executor.outbox.append(msg.TrainReported(executor.name, order.lease_id, tuple(reports)))
+
+    def sum_up(self, executor: Executor, order: msg.OrderUpload) -> None:
+        total, left = np.zeros(LAYOUT.size), dict(order.shares)
+        for lease_id in order.lease_ids:
+            for client, delta in executor.updates[order.round_index, lease_id].items():
+                if client in left:
+                    self.grid.add_weighted(total, delta, left.pop(client))
+        assert not left
+        self.sums[order.order_id] = total
+        executor.outbox.append(msg.SumFetched(order.order_id))
+
+    def run(self, *, deaths: int = 0, duplicates: bool = False) -> np.ndarray:
+        """Plays until the run finishes; returns the final weights."""
+        for _ in range(self.job.cluster.executors):
+            self.join()
+        for _ in range(10_000):
+            if self.finish is not None:
+                assert self.state is not None
+                return self.state.weights
+            busy = [executor for executor in self.executors.values() if executor.outbox]
+            if deaths and self.draws.random() < 0.1:
+                deaths -= 1
+                self.kill(str(self.draws.choice(sorted(self.executors))))
+                self.join()
+            elif busy:
+                executor = busy[int(self.draws.integers(len(busy)))]
+                event = executor.outbox.popleft()
+                self.deliver(event)
+                if duplicates and self.draws.random() < 0.3:
+                    self.deliver(event)
+            else:
+                pytest.fail(f"nothing to do in phase {self.machine.phase}: the machine is stuck")
+        pytest.fail("the run did not end")
+
+    def tagged(self, kind: type) -> list[Any]:
+        return [record for record in self.records if isinstance(record, kind)]
+
+
+REFERENCE = Rehearsal(job(cluster={"executors": 1}), seed=0).run()
+
+
+@given(seed=st.integers(0, 10_000), executors=st.integers(1, 5), deaths=st.integers(0, 6), duplicates=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_final_weights_do_not_depend_on_executors_order_deaths_or_duplicates(
+    seed: int, executors: int, deaths: int, duplicates: bool
+) -> None:
+    rehearsal = Rehearsal(job(cluster={"executors": executors}), seed)
+    assert np.array_equal(rehearsal.run(deaths=deaths, duplicates=duplicates), REFERENCE)
+
+
+def test_the_model_changes_in_a_round_with_a_single_client() -> None:
+    """Defect D1 of the reference: one result was never applied."""
+    rehearsal = Rehearsal(job(rounds=1, selection={"participants": 1}), seed=0)
+    assert np.any(rehearsal.run() != 0)
+
+
+def test_a_failed_client_is_left_out_and_the_others_share_its_weight() -> None:
+    """Defect D2: failed results entered the average."""
+    failing = Rehearsal(job(rounds=1), seed=0, fails=lambda _, client: client % 5 == 0)
+    weights = failing.run()
+    summary = failing.tagged(records.RoundSummary)[0]
+    kept = summary.completed
+    assert summary.dropped and all(client % 5 == 0 for client in summary.dropped)
+    deltas = [toy_delta(0, client, np.zeros(LAYOUT.size)) for client in kept]
+    assert weights == pytest.approx(np.mean(deltas, axis=0), abs=1e-7)
+
+
+def test_a_client_that_fails_only_when_trained_again_restarts_the_sum() -> None:
+    """The numbered story: 1. both executors train, 2. the verdict is out, 3. one sum is added, 4. the other executor
+    dies, 5. its cohort is trained again and now one client fails, 6. the shares of all others change, so the sum that
+    was added is worthless and everything is summed anew."""
+    failing: set[int] = set()
+    rehearsal = Rehearsal(job(rounds=1), seed=0, fails=lambda _, client: client in failing)
+    rehearsal.join()
+    rehearsal.join()
+
+    def step(name: str) -> None:
+        rehearsal.deliver(rehearsal.executors[name].outbox.popleft())
+
+    while not rehearsal.sums:
+        step(next(name for name, executor in rehearsal.executors.items() if executor.outbox))
+    while rehearsal.sums.keys() and not any(isinstance(e, msg.SumFetched) for e in rehearsal.executors["e1"].outbox):
+        step("e1")
+    while any(rehearsal.executors["e1"].outbox):
+        step("e1")
+    failing.update(sorted({client for held in rehearsal.executors["e2"].updates.values() for client in held})[:1])
+    rehearsal.kill("e2")
+    while rehearsal.finish is None:
+        step("e1")
+    kept = rehearsal.tagged(records.RoundSummary)[0].completed
+    assert not failing & set(kept)
+    assert rehearsal.state is not None
+    expected = np.mean([toy_delta(0, client, np.zeros(LAYOUT.size)) for client in kept], axis=0)
+    assert rehearsal.state.weights == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_round_in_which_everybody_fails_ends_the_run_with_the_first_error() -> None:
+    rehearsal = Rehearsal(job(), seed=0, fails=lambda *_: True)
+    rehearsal.run()
+    assert rehearsal.finish is not None and "boom" in str(rehearsal.finish.error)
+    assert rehearsal.tagged(records.Shutdown)[0].reason == "failed"
+
+
+def test_the_model_is_tested_before_training_every_interval_and_at_the_end() -> None:
+    """Defect D17: the final model was never evaluated."""
+    rehearsal = Rehearsal(job(rounds=5, evaluation={"interval": 2}), seed=3)
+    rehearsal.run()
+    assert [result.round for result in rehearsal.tagged(records.TestResult)] == [0, 2, 4, 5]
+
+
+def test_test_results_add_up_all_blocks() -> None:
+    rehearsal = Rehearsal(job(rounds=1), seed=3)
+    rehearsal.run()
+    first = rehearsal.tagged(records.TestResult)[0]
+    assert (first.samples, first.top1, first.top5) == (30, 3 / 30, 6 / 30)
+
+
+def test_nothing_is_planned_for_a_round_that_will_not_run() -> None:
+    rehearsal = Rehearsal(job(rounds=3), seed=3)
+    rehearsal.run()
+    assert [begin.round for begin in rehearsal.tagged(records.RoundBegin)] == [0, 1, 2]
+    assert [summary.completed_round for summary in rehearsal.tagged(records.RoundSummary)] == [0, 1, 2]
+
+
+def test_the_clock_advances_once_a_round_by_the_slowest_client_that_ran() -> None:
+    rehearsal = Rehearsal(job(rounds=3), seed=3)
+    rehearsal.run()
+    begins, summaries = rehearsal.tagged(records.RoundBegin), rehearsal.tagged(records.RoundSummary)
+    for begin, summary, following in zip(begins, summaries, begins[1:], strict=False):
+        slowest = max(begin.planned_times[client].total_s for client in begin.to_run)
+        assert summary.duration_s == pytest.approx(slowest)
+        assert following.clock_start_s == pytest.approx(begin.clock_start_s + slowest)
+
+
+def test_bytes_in_a_summary_are_those_of_its_round() -> None:
+    rehearsal = Rehearsal(job(rounds=3), seed=3)
+    rehearsal.run()
+    assert [(s.bytes_aggregator, s.bytes_peers) for s in rehearsal.tagged(records.RoundSummary)] == [(100, 10)] * 3
+
+
+def test_every_sampled_client_gets_exactly_one_feedback_with_its_own_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defects D6 and 1.4: stragglers were fed back twice, and under the next round's number."""
+    rehearsal = Rehearsal(job(rounds=3), seed=3, fails=lambda _, client: client == 7)
+    heard = []
+    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+    rehearsal.run()
+    sampled = [(b.round, client) for b in rehearsal.tagged(records.RoundBegin) for client in b.sampled]
+    assert sorted((f.round_index, f.client_id) for f in heard) == sorted(sampled)
+
+
+def test_failures_say_nothing_about_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal = Rehearsal(job(rounds=2), seed=3, fails=lambda _, client: client % 2 == 0)
+    heard = []
+    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+    rehearsal.run()
+    failed = {c for s in rehearsal.tagged(records.RoundSummary) for c in s.dropped}
+    assert failed
+    assert all(feedback.duration_s is None for feedback in heard if feedback.client_id in failed and not feedback.success
+               and feedback.utility == 0.0)  # fmt: skip
+
+
+class Sleepers:
+    """A world in which nobody is online before virtual second 3600."""
+
+    def __init__(self, base: Any, first_s: float = 3600.0) -> None:
+        self.base, self.first_s = base, first_s
+
+    def online(self, now_s: float) -> np.ndarray:
+        everybody: np.ndarray = self.base.online(now_s)
+        return everybody if now_s >= self.first_s else everybody[:0]
+
+    def next_online_s(self, now_s: float) -> float:
+        return max(now_s, self.first_s)
+
+    def phase_times(self, ids: np.ndarray, round_index: int, start_s: float, work: Workload) -> PhaseTimes:
+        times: PhaseTimes = self.base.phase_times(ids, round_index, start_s, work)
+        return times
+
+    def active_throughout(self, ids: np.ndarray, start_s: float, end_s: np.ndarray) -> np.ndarray:
+        return np.ones(len(ids), dtype=np.bool_)
+
+
+def test_when_nobody_is_online_the_clock_moves_to_the_first_who_is() -> None:
+    """Defect D16 and acceptance test 3: the run used to hang."""
+    rehearsal = Rehearsal(job(rounds=1), seed=0)
+    rehearsal.machine._make_devices = lambda ids, j: Sleepers(static_devices(ids, j))
+    rehearsal.run()
+    skips = rehearsal.tagged(records.RoundSkipped)
+    assert [(skip.clock_from_s, skip.clock_to_s) for skip in skips] == [(0.0, 3600.0)]
+    assert rehearsal.tagged(records.RoundBegin)[0].clock_start_s == 3600.0
+
+
+def test_a_world_where_nobody_ever_comes_ends_the_run() -> None:
+    rehearsal = Rehearsal(job(rounds=1), seed=0)
+    rehearsal.machine._make_devices = lambda ids, j: Sleepers(static_devices(ids, j), first_s=float("inf"))
+    rehearsal.run()
+    assert rehearsal.finish is not None and "nobody is online" in str(rehearsal.finish.error)
+    assert rehearsal.finish.error is not None and rehearsal.finish.error.exit_code == 31
+
+
+def test_an_executor_with_another_model_is_sent_away() -> None:
+    machine = RoundMachine(job(), 0.0)
+    machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
+    other = Layout((TensorSpec("w", (7,)),))
+    answer = machine.handle(msg.ExecutorJoined("b", "h:2", other, CLIENTS, 3), 0.1)
+    assert isinstance(answer[0], msg.RefuseExecutor) and "tensors" in answer[0].reason
+
+
+def test_an_executor_with_other_data_is_sent_away() -> None:
+    machine = RoundMachine(job(), 0.0)
+    machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
+    answer = machine.handle(msg.ExecutorJoined("b", "h:2", LAYOUT, {1: 5}, 3), 0.1)
+    assert isinstance(answer[0], msg.RefuseExecutor) and "clients" in answer[0].reason
+
+
+def test_the_run_starts_without_latecomers_once_the_start_timeout_is_over() -> None:
+    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 10}), 0.0)
+    machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 1.0)
+    assert machine.handle(msg.Tick(), 9.0) == []
+    assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 11.0))
+
+
+def test_a_run_that_no_executor_joins_fails_with_a_clear_message() -> None:
+    machine = RoundMachine(job(cluster={"start_timeout_s": 10}), 0.0)
+    finish = machine.handle(msg.Tick(), 11.0)[-1]
+    assert isinstance(finish, msg.Finish) and "no executor registered" in str(finish.error)
+
+
+def test_an_executor_that_keeps_a_lease_too_long_loses_it_to_another() -> None:
+    rehearsal = Rehearsal(job(rounds=1, cluster={"executors": 2, "lease_timeout_s": 5}), seed=0)
+    rehearsal.join()
+    rehearsal.join()
+    rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())  # the initial model
+    stuck = rehearsal.executors["e2"]
+    stuck.outbox.clear()  # works for ever
+    while rehearsal.executors["e1"].outbox:
+        rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())
+    assert rehearsal.machine.phase is Phase.ROUND
+    rehearsal.now_s += 6
+    rehearsal.deliver(msg.Tick())
+    assert rehearsal.executors["e1"].outbox
+
+
+def test_leases_that_always_fail_end_the_run() -> None:
+    machine = RoundMachine(job(cluster={"executors": 1}), 0.0)
+    machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
+    instructions = machine.handle(msg.InitialModelArrived(), 0.0)
+    for _ in range(50):
+        lease = next((i for i in instructions if isinstance(i, msg.SendTrain | msg.SendTest)), None)
+        if lease is None:
+            break
+        instructions = machine.handle(msg.LeaseFailed("a", lease.lease_id, "disk full"), 0.0)
+    assert isinstance(instructions[-1], msg.Finish) and "disk full" in str(instructions[-1].error)
+
+
+def test_a_stop_saves_the_model_and_says_so() -> None:
+    rehearsal = Rehearsal(job(), seed=0)
+    rehearsal.join()
+    rehearsal.join()
+    rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())
+    answer = rehearsal.machine.handle(msg.StopRequested("enough"), 1.0)
+    assert [type(i) for i in answer] == [msg.SaveModel, msg.WriteRecord, msg.Finish]
+    assert answer[-1] == msg.Finish(None)
+
+
+def test_events_after_the_end_change_nothing() -> None:
+    rehearsal = Rehearsal(job(), seed=0)
+    rehearsal.run()
+    assert rehearsal.machine.handle(msg.ExecutorLost("e1", "late"), 99.0) == []
