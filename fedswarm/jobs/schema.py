@@ -62,7 +62,9 @@ class DataSection(Section):
     """Which samples, and who holds them."""
 
     name: Text = Field("fashion_mnist", description="a built-in data set, or module:function of your own")
-    folder: Text | None = Field(None, description="where the data lie; the embedded subset when absent")
+    folder: Text | None = Field(
+        None, description="where the data lie, relative to the working directory; absent: the embedded subset"
+    )
     clients: int = Field(100, ge=1, description="simulated clients; natural users and data maps bring their own number")
     partition: PartitionSection = Field(PartitionSection(), description="how samples are dealt to clients")
     min_samples: int = Field(1, ge=1, description="clients with fewer training samples are not admitted")
@@ -79,8 +81,10 @@ class ModelSection(Section):
 class TrainingSection(Section):
     """What a client does with the model it gets."""
 
-    local_steps: int | None = Field(None, ge=1, description="mini-batches a client trains; absent: local_epochs")
-    local_epochs: int | None = Field(None, ge=1, description="passes over a client's shard; absent: local_steps")
+    local_steps: int | None = Field(
+        None, ge=1, description="mini-batches a client trains; 20 if neither it nor local_epochs is given"
+    )
+    local_epochs: int | None = Field(None, ge=1, description="passes over a client's shard, instead of local_steps")
     batch_size: int = Field(16, ge=1, description="samples in a mini-batch")
     learning_rate: float = Field(0.05, gt=0, description="step size of the clients' SGD in the first round")
     min_learning_rate: float = Field(5e-5, ge=0, description="floor of the decay")
@@ -135,11 +139,13 @@ class DevicesSection(Section):
 class ExchangeSection(Section):
     """How weights travel."""
 
-    broadcast: Literal["auto", "swarm", "direct"] = Field("auto", description="model versions: by peers or one to all")
+    broadcast: Literal["auto", "swarm", "direct"] = Field(
+        "auto", description="model versions travel by peers or from one to all; auto decides by their size"
+    )
     chunk_kib: ChunkKib | Literal["auto"] = Field(
         "auto", description="chunk size in KiB; auto follows the model's size"
     )
-    pipeline_mib: int = Field(8, ge=1, le=256, description="bytes asked for ahead, a peer")
+    pipeline_mib: int = Field(8, ge=1, le=256, description="MiB asked for ahead of each peer")
 
 
 class Job(Section):
