@@ -14,6 +14,9 @@ FIRST_TIMEOUT_S: Final = 3.0
 MIN_TIMEOUT_S: Final = 1.0
 MAX_TIMEOUT_S: Final = 15.0
 
+_LATE_FACTOR: Final = 1.5
+_LATE_MARGIN_S: Final = 0.1
+
 
 class Pace:
     """Estimates from the response times of one holder.
@@ -34,6 +37,12 @@ class Pace:
         if self.response_s is None:
             return FIRST_TIMEOUT_S
         return min(max(self.response_s + 4 * self._deviation_s, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
+
+    def overdue(self, waited_s: float) -> bool:
+        """Whether an answer keeps us waiting much longer than this holder's answers do."""
+        if self.response_s is None:
+            return False
+        return waited_s > _LATE_FACTOR * (self.response_s + 4 * self._deviation_s) + _LATE_MARGIN_S
 
     def arrived(self, response_s: float, payload_bytes: int) -> None:
         """Learns from one answer: seconds since it was asked for, and its size."""

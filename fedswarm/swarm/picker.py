@@ -15,16 +15,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.swarm.download import Download
-
-# A second copy is asked for when a chunk's wait exceeds this multiple of the usual one, plus a margin.
-_PATIENCE_FACTOR: Final = 1.5
-_PATIENCE_MARGIN_S: Final = 0.1
 
 
 def pick_from_peer(download: Download, peer: str) -> int | None:
@@ -38,11 +32,6 @@ def pick_from_peer(download: Download, peer: str) -> int | None:
 def pick_from_publisher(download: Download) -> int | None:
     """The chunk to ask the publisher for, or ``None``."""
     return _rarest(download, download.unrequested & download.owned & (download.rarity == 0))
-
-
-def overdue(waited_s: float, usual_s: float | None) -> bool:
-    """Whether a request has waited so long that the end game may repeat it elsewhere."""
-    return usual_s is not None and waited_s > _PATIENCE_FACTOR * usual_s + _PATIENCE_MARGIN_S
 
 
 def _rarest(download: Download, wanted: NDArray[np.bool_]) -> int | None:

@@ -35,7 +35,7 @@ def end_game(download: Download, holders: Mapping[str, Holder], now_s: float) ->
     for holder in list(holders.values()):
         for (key, index), asked in list(holder.asked.items()):
             alone = key == download.manifest.key and not asked.released and download.requests[index] == 1
-            if alone and picker.overdue(now_s - asked.sent_s, holder.pace.response_s):
+            if alone and holder.pace.overdue(now_s - asked.sent_s):
                 yield from _repeat(download, holder.name, holders, index, now_s)
 
 

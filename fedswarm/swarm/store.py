@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fedswarm.errors import WireError
 from fedswarm.swarm.manifest import Key, Manifest, bytes_of
-from fedswarm.swarm.wire import encode_frame
+from fedswarm.swarm.wire import decode_frame, encode_frame
 
 
 class Assembly:
@@ -68,6 +68,19 @@ class ChunkStore:
         """The encoded frame of a chunk, or ``None`` if it is not held."""
         served = self._sets.get(key)
         return None if served is None else served.frame(index)
+
+    def whole(self, manifest: Manifest) -> NDArray[Any] | None:
+        """A new vector of exactly these weights, if every chunk is held."""
+        served = self._sets.get(manifest.key)
+        if served is None or served.manifest.root != manifest.root:
+            return None
+        assembly = Assembly(manifest)
+        for index in range(manifest.chunks):
+            frame = served.frame(index)
+            if frame is None:
+                return None
+            assembly.write(index, decode_frame(frame).payload)
+        return assembly.vector()
 
     def forget(self, key: Key) -> None:
         """Drops a set of weights, if held."""
