@@ -74,6 +74,8 @@ def _archive(name: str, folder: Path) -> Dataset:
 
 def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no zip archive")
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files if key in (*ARRAYS, *OPTIONAL_ARRAYS)}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
