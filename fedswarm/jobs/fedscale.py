@@ -21,16 +21,7 @@ from fedswarm.jobs.vocabulary import Path, nearest
 from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Scalar, resolve_scalar
 
 _WORKER: Final = re.compile(r"(?P<host>[^\s\[\]]+):\[(?P<slots>\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*)\]\Z")
-_TRUTHS: Final = {
-    "true": True,
-    "yes": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "0": False,
-    "none": False,
-    "": False,
-}
+_TRUTHS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -169,7 +160,7 @@ class _Translator:
             self._put(("cluster", "aggregator_port"), _converted(port.value, "whole"), port)
         workers = self._given("worker_ips")
         address = self._given("ps_ip")
-        hosts = [] if address is None else [(str(address.value), address)]
+        hosts = [] if address is None else [(_word(address), address)]
         if workers is not None:
             hosts += self._count_workers(workers)
         else:
@@ -184,19 +175,19 @@ class _Translator:
 
     def _refuse_containers(self) -> None:
         container = self._given("use_container")
-        if container is not None:
+        if container is not None and container.value not in (False, ""):
             self._wrong(
                 container,
                 f"{shown(container.plain())} is not in this build yet, it starts local processes; delete the line",
             )
         aggregators = self._given("num_aggregators")
-        if aggregators is not None and aggregators.value != 1:
+        if aggregators is not None and _converted(aggregators.value, "whole") != 1:
             self._wrong(aggregators, f"{shown(aggregators.plain())} does not fit; a job has 1 aggregator")
 
     def _check_entries(self) -> None:
         for key, expected in {"aggregator_entry": "aggregator.py", "executor_entry": "executor.py"}.items():
             node = self._top.get(key)
-            if node is not None and node.value is not None and FilePath(str(node.value)).name != expected:
+            if node is not None and node.value is not None and FilePath(_word(node)).name != expected:
                 text = f"{shown(node.plain())} is a program of its own; only FedScale's {expected} has a counterpart"
                 self._wrong(node, text)
 
@@ -221,19 +212,20 @@ class _Translator:
     def _check_hosts(self, hosts: Iterable[tuple[str, Node]]) -> None:
         for host, node in hosts:
             if host not in names.LOOPBACK_HOSTS and host != names.EXAMPLE_HOST:
-                text = f"{host} is another machine; this build starts processes on this one only: write 127.0.0.1"
+                other = host or shown(node.plain())
+                text = f"{other} is another machine; this build starts processes on this one only: write 127.0.0.1"
                 self._wrong(node, text)
         if any(host == names.EXAMPLE_HOST for host, _ in hosts):
             self.notices.append(f"{names.EXAMPLE_HOST}, the address in FedScale's examples, is taken for this machine")
 
     def _translate_data(self) -> None:
         name = self._value("data_set")
-        written = str(name.value)
+        written = _word(name)
         known = written if ":" in written else names.DATA_SETS.get(re.sub(r"[^a-z0-9]", "", written.lower()))
         if known is None:
             choices = ", ".join(sorted(set(names.DATA_SETS.values())))
             self._wrong(
-                name, f"{shown(written)} is not in this build; it has {choices}; or module:function of your own"
+                name, f"{shown(name.plain())} is not in this build; it has {choices}; or module:function of your own"
             )
         else:
             self._put(("data", "name"), known, name)
@@ -273,24 +265,29 @@ class _Translator:
 
     def _put_path(self, target: Path, node: Node) -> None:
         """A path as the shell that starts FedScale expands it."""
-        path = os.path.expandvars(FilePath(str(node.value)).expanduser())
+        if not isinstance(node.value, str):
+            self._put(target, node.value, node)  # validation refuses it
+            return
+        try:
+            path = os.path.expandvars(FilePath(node.value).expanduser())
+        except RuntimeError:
+            self._wrong(node, f"{shown(node.value)} names the home of an unknown user; write the path out")
+            return
         if "$" in path:
-            self._wrong(
-                node,
-                f"{shown(node.value)} names an environment variable that is not set; set it, or write the path out",
-            )
+            text = f"{shown(node.value)} names an environment variable that is not set; set it, or write the path out"
+            self._wrong(node, text)
         else:
             self._put(target, path, node)
 
     def _translate_model(self) -> None:
         model = self._value("model")
-        name = str(model.value)
+        name = _word(model)
         if name in names.MODELS or ":" in name:
             self._put(("model", "name"), name, model)
             return
         near = nearest(name, names.MODELS)
         hint = f"did you mean {near}?" if near else "or module:function of your own"
-        self._wrong(model, f"{shown(name)} is not in this build; it has {', '.join(names.MODELS)}; {hint}")
+        self._wrong(model, f"{shown(model.plain())} is not in this build; it has {', '.join(names.MODELS)}; {hint}")
 
     def _translate_policies(self) -> None:
         policies = get_args(SelectionSection.model_fields["policy"].annotation)
@@ -300,32 +297,32 @@ class _Translator:
         else:
             self._not_built(mode, names.UNBUILT_POLICIES, policies)
         gradient = self._arguments.node("gradient_policy")
-        policy = "fed-avg" if gradient is None else str(gradient.value).lower()
+        policy = "fed-avg" if gradient is None else _word(gradient).lower()
         if policy == names.PROXIMAL:
             strength = self._value("proxy_mu")
             self._put(("training", "proximal_mu"), strength.value, strength)
-        elif gradient is not None and policy not in names.FEDERATED_AVERAGING | {"none", ""}:
+        elif gradient is not None and policy not in names.FEDERATED_AVERAGING:
             self._not_built(gradient, names.UNBUILT_GRADIENT_POLICIES, ("fed-avg", names.PROXIMAL))
         self._refuse_unbuilt_features()
 
     def _not_built(self, node: Node, planned: frozenset[str], available: tuple[str, ...]) -> None:
-        value = str(node.value)
+        value = _word(node)
         has = f"this build has {', '.join(available)}"
         if value.lower() in planned:
-            self._wrong(node, f"{shown(value)} is not in this build yet; {has}")
+            self._wrong(node, f"{shown(node.plain())} is not in this build yet; {has}")
         else:
-            self._wrong(node, f"{shown(value)} is unknown; {has}; {_suggestion(value, (*available, *planned))}")
+            self._wrong(node, f"{shown(node.plain())} is unknown; {has}; {_suggestion(value, (*available, *planned))}")
 
     def _refuse_unbuilt_features(self) -> None:
         adaptive = self._arguments.node("adaptive_training")
         if adaptive is not None:
-            truth = _TRUTHS.get(str(adaptive.value).lower())
+            truth = _TRUTHS.get(_word(adaptive).lower())
             if truth is None:
                 self._wrong(adaptive, f"{shown(adaptive.plain())} does not fit; it takes True or False")
             elif truth:
                 self._wrong(adaptive, "adaptive training is not in this build yet; it has local_steps: write False")
         engine = self._arguments.node("engine")
-        if engine is not None and str(engine.value).lower() != "pytorch":
+        if engine is not None and _word(engine).lower() != "pytorch":
             self._wrong(engine, f"{shown(engine.plain())} does not fit; it takes pytorch")
         resume = self._arguments.node("resume_from")
         if resume is not None and resume.value != "":
@@ -353,6 +350,11 @@ def _converted(value: Scalar | list[Node] | dict[str, Node], kind: str) -> Scala
     if kind == "whole" and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _word(node: Node) -> str:
+    """A scalar as text; nothing for a list or a mapping, which no name or choice is."""
+    return "" if isinstance(node.value, list | dict) else str(node.value)
 
 
 def _suggestion(word: str, choices: Iterable[str]) -> str:

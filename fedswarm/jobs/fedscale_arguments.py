@@ -99,7 +99,7 @@ DEVICE_FILES: Final = ("clients_file", "device_conf_file", "device_avail_file")
 # These decide what a run computes, so only the values named here are taken.
 DECISIVE: Final = _names("gradient_policy adaptive_training engine resume_from")
 
-FEDERATED_AVERAGING: Final = frozenset({"fed-avg", "fedavg", "fed_avg"})
+FEDERATED_AVERAGING: Final = frozenset({"fed-avg", "fedavg", "fed_avg", "none"})
 PROXIMAL: Final = "fed-prox"
 UNBUILT_POLICIES: Final = frozenset({"oort", "pyramidfl", "bliss"})
 UNBUILT_GRADIENT_POLICIES: Final = frozenset({"fed-yogi", "q-fedavg"})

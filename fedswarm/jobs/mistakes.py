@@ -5,28 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fedswarm.errors import JobError
-from fedswarm.jobs.fedscale_arguments import ARGUMENTS
+from fedswarm.jobs.fedscale_arguments import ARGUMENTS, TOP_LEVEL
 from fedswarm.jobs.vocabulary import Path, Setting, keys_of, nearest, setting_at, settings
 from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Repetition
 
-SHOWN_CHARACTERS = 60
+SHOWN_CHARACTERS: Final = 60
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One line of a :class:`JobError`."""
+    """One line of a :class:`JobError`; as text it is printable, whatever keys and values the file has."""
 
     place: Place
     path: str
     text: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.place), self.path, self.text) if part)
+        line = ": ".join(part for part in (str(self.place), self.path, self.text) if part)
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
 
 
 def job_error(mistakes: Iterable[Mistake]) -> JobError:
@@ -129,8 +131,10 @@ def unknown_key(path: Path) -> str:
         hint = f"did you mean {near}?"
     elif elsewhere:
         hint = f"it belongs in another section: {' or '.join(elsewhere)}"
-    elif argument is not None and argument.target:
+    elif argument is not None:
         hint = f"FedScale's {key} is {'.'.join(argument.target)} here"
+    elif key in TOP_LEVEL:
+        hint = "FedScale's form, which has it, has job_conf too"
     else:
         hint = _far_hint(key, section)
     return f"unknown key; {hint}"

@@ -9,11 +9,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from fedswarm.jobs.schema import Job
 
 Path = tuple[str, ...]
+
+LONGEST_WORD: Final = 100
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def keys_of(section: Path) -> tuple[str, ...]:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The one choice most like a misspelt word, if any is like it."""
+    if len(word) > LONGEST_WORD:
+        return None
     folded = {choice.lower(): choice for choice in choices}
     matches = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.7)
     return folded[matches[0]] if matches else None

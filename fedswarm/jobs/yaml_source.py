@@ -18,7 +18,7 @@ from fedswarm.errors import JobFileError
 
 SOURCE_LIMIT_BYTES: Final = 1 << 20
 DEPTH_LIMIT: Final = 32
-NODE_LIMIT: Final = 20_000
+NODE_LIMIT: Final = 2_000
 
 Scalar = str | int | float | bool | None
 

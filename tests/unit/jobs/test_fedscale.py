@@ -192,6 +192,23 @@ def test_an_absent_argument_whose_default_cannot_be_honoured_is_told():
     assert "job_conf.data_set (absent, FedScale's default): cifar10 is not shipped" in message
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["data_set", "model", "sample_mode", "gradient_policy", "engine", "adaptive_training", "data_dir", "data_map_file"],
+)
+@pytest.mark.parametrize(("value", "words"), [("{a: 1}", "a section"), ("[a]", "a list")])
+def test_a_collection_is_no_name(name, value, words):
+    assert f"job_conf.{name}: {words} " in told(**{name: value})
+
+
+def test_the_home_of_an_unknown_user_is_told():
+    assert "home of an unknown user" in told(data_dir="~nobody-of-that-name/data")
+
+
+def test_no_container_is_no_mistake():
+    assert loaded("use_container: False\nnum_aggregators: '1'\n").job.rounds == 50
+
+
 @pytest.mark.parametrize("policy", ["oort", "pyramidfl", "bliss"])
 def test_policies_to_come_are_refused_with_what_there_is(policy):
     line = f"job.yml:4:18: job_conf.sample_mode: '{policy}' is not in this build yet; this build has random"
@@ -206,7 +223,7 @@ def test_every_argument_of_fedscale_is_known():
 @given(
     st.dictionaries(
         st.sampled_from(sorted(ALL_NAMES)),
-        st.one_of(st.none(), st.integers(), st.text("ab:[]1.$", max_size=5)),
+        st.one_of(st.none(), st.integers(), st.text("ab~/:[]1.$", max_size=5), st.just([1]), st.just({"a": 1})),
         max_size=6,
     )
 )

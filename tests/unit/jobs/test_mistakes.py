@@ -27,6 +27,7 @@ def test_there_are_mistaken_files():
         (("training", "participants"), "it belongs in another section: selection.participants"),
         (("training", "test_bsz"), "FedScale's test_bsz is evaluation.batch_size here"),
         (("overcomitment",), "did you mean selection.overcommitment?"),
+        (("ps_ip",), "FedScale's form, which has it, has job_conf too"),
         (("evaluation", "zzz"), "evaluation has interval, batch_size, ratio"),
     ],
 )
@@ -40,3 +41,15 @@ def test_long_values_are_cut():
 
 def test_values_stay_on_one_line():
     assert "\n" not in shown("a\nb")
+
+
+def test_a_line_shows_control_characters_escaped():
+    with pytest.raises(JobError) as caught:
+        parse_job('"a\\n\\e[31m": 3', "job.yml")
+    assert str(caught.value).startswith(r"job.yml:1:1: a\n\x1b[31m: unknown key")
+
+
+def test_a_file_of_nothing_but_mistakes_is_told_whole():
+    with pytest.raises(JobError) as caught:
+        parse_job("\n".join(f"nonsense{i}: 1" for i in range(900)), "job.yml")
+    assert len(str(caught.value).splitlines()) == 900
