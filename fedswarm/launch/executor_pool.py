@@ -96,7 +96,9 @@ class ExecutorPool:
             identity = ProcessIdentity.of(message["pid"])
             member = Member(f"executor-{number}", identity, self._log_files[number], self._on_change)
             self._executors[number] = member
-            self._forking.pop(number).set_result(member)
+            forking = self._forking.pop(number)
+            if not forking.done():  # whoever wanted it may have been told to stop meanwhile
+                forking.set_result(member)
         elif "status" in message:
             self._executors[message["status"]].hear(message["line"])
         elif "ended" in message:

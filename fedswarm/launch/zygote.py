@@ -201,6 +201,9 @@ def _dying_with_the_supervisor(commands: socket.socket) -> Iterator[None]:
     fcntl.fcntl(commands, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(commands, fcntl.F_SETFL, flags | os.O_ASYNC)
     try:
+        with contextlib.suppress(BlockingIOError):
+            if not commands.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                raise SystemExit("the supervisor was gone before the zygote was up")
         yield
     finally:
         fcntl.fcntl(commands, fcntl.F_SETFL, flags)

@@ -1,7 +1,8 @@
-"""Services that do nothing but come up, end or misbehave as STAND_IN_<ROLE> says: the launcher's own tests need no more.
+"""Services that only come up, end or misbehave as STAND_IN_<ROLE> says: the launcher's own tests need no more.
 
-``exit:CODE`` ends at once; ``error:CODE:TEXT`` reports an error and ends; ``deaf`` ignores SIGTERM; ``after:S`` ends
-regularly after S seconds; ``crash:S`` ends with code 1 after S seconds; ``silent`` never reports ready.
+``exit:CODE`` ends at once; ``error:CODE:TEXT`` reports an error and ends; ``silent`` never reports ready; ``deaf``
+ignores SIGTERM and the lifeline until it is killed; ``after:S`` ends regularly after S seconds and ``crash:S`` with
+code 1. Otherwise an aggregator ends regularly once RUN/finish exists, and executors when it has dismissed them.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from fedswarm.errors import FedswarmError
 from services.process import entry, launcher_contract
@@ -23,22 +25,31 @@ def run(role, arguments):
     if kind == "exit":
         print(f"the {role} leaves at once")
         return int(details[0])
-    status_fd = None if kind == "silent" else arguments.status_fd
 
     async def serve(stop):
         if kind == "error":
             raise type("Reported", (FedswarmError,), {"exit_code": int(details[0])})(details[1])
-        launcher_contract.report(status_fd, ready=True, target="127.0.0.1:9")
-        print(f"the {role} is up")
+        if kind != "silent":
+            launcher_contract.report(arguments.status_fd, ready=True, target="127.0.0.1:9")
+        print(f"the {role} is up", flush=True)
         if kind == "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(600)
-        patience_s = float(details[0]) if details else None
-        try:
-            await asyncio.wait_for(stop.wait(), patience_s)
-        except TimeoutError:
-            if kind == "crash":
-                print("a crash as ordered", file=sys.stderr)
-                os._exit(1)
+            time.sleep(600)  # noqa: ASYNC251 - deaf indeed
+        await until_told(stop, role, arguments, float(details[0]) if details else None)
+        if kind == "crash":
+            print("a crash as ordered", file=sys.stderr)
+            os._exit(1)
+        if role == "aggregator":
+            (Path(arguments.run_folder) / "dismissed").touch()
 
-    return entry.run(serve, status_fd=arguments.status_fd, lifeline_fd=arguments.lifeline_fd)
+    lifeline_fd = None if kind == "deaf" else arguments.lifeline_fd
+    return entry.run(serve, status_fd=arguments.status_fd, lifeline_fd=lifeline_fd)
+
+
+async def until_told(stop, role, arguments, patience_s):
+    end = {"aggregator": "finish", "executor": "dismissed"}.get(role)
+    deadline = time.monotonic() + (600 if patience_s is None else patience_s)
+    while not stop.is_set() and time.monotonic() < deadline:
+        if end is not None and (Path(arguments.run_folder) / end).exists():
+            return
+        await asyncio.sleep(0.02)  # noqa: ASYNC110 - another process makes the file

@@ -78,5 +78,5 @@ def test_an_unknown_run_is_an_error_that_names_the_known_ones(tmp_path):
     with pytest.raises(RunNotFoundError, match="submit"):
         find_run(tmp_path, "demo")
     a_run(tmp_path, "demo")
-    with pytest.raises(RunNotFoundError, match="'dem'.*demo/0301_120000"):
+    with pytest.raises(RunNotFoundError, match=r"'dem'.*demo/0301_120000"):
         find_run(tmp_path, "dem")

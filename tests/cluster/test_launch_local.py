@@ -1,0 +1,255 @@
+"""Runs of stand-in services through the real command line: how they start, end and fail. No process may survive."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fedswarm.launch.run_folder import RunFolder, list_runs
+
+HERE = Path(__file__).parent
+DEADLINE_S = 30.0
+
+pytestmark = pytest.mark.cluster
+
+
+def eventually(condition, what):
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Desk:
+    """A working folder with a job, and the command line in it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.drivers = []
+        (folder / "job.yml").write_text("job_name: demo\nrounds: 3\ncluster: {executors: 2, start_timeout_s: 20}\n")
+
+    def command(self, *arguments, **behaviour):
+        roles = {f"STAND_IN_{role.upper()}": text for role, text in behaviour.items()}
+        driver = subprocess.Popen(
+            [sys.executable, str(HERE / "stand_in_driver.py"), *arguments],
+            cwd=self.folder,
+            env={**os.environ, **roles, "PYTHONPATH": str(HERE)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.drivers.append(driver)
+        return driver
+
+    def call(self, *arguments, **behaviour):
+        driver = self.command(*arguments, **behaviour)
+        stdout, stderr = driver.communicate(timeout=DEADLINE_S)
+        return driver.returncode, stdout, stderr
+
+    def run(self) -> RunFolder:
+        return eventually(lambda: list_runs(self.folder / "runs"), "a run folder")[-1][0]
+
+    def state(self):
+        return self.run().read_state()
+
+    def until(self, phase):
+        eventually(lambda: self.state().state == phase, f"the run is {phase}")
+        return self.state()
+
+    def survivors(self):
+        """Processes of the sessions of all supervisors so far."""
+        sessions = {state.supervisor.pid for _, state in list_runs(self.folder / "runs")}
+        return [process for process in psutil.process_iter(["pid", "cmdline", "status"]) if in_one(sessions, process)]
+
+    def until_nobody_is_left(self):
+        eventually(lambda: not self.survivors(), "no process is left")
+
+
+def in_one(sessions, process):
+    try:
+        return os.getsid(process.pid) in sessions and process.info["status"] != psutil.STATUS_ZOMBIE
+    except ProcessLookupError:
+        return False
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(tmp_path)
+    yield desk
+    for driver in desk.drivers:
+        driver.kill()
+        driver.communicate()
+    for process in desk.survivors():
+        process.kill()
+
+
+def test_a_run_ends_with_its_aggregator_and_the_driver_says_where_it_lies(desk):
+    driver = desk.command("submit", "job.yml")
+    desk.until("running")
+    (desk.run().path / "finish").touch()
+    stdout, stderr = driver.communicate(timeout=DEADLINE_S)
+    assert (driver.returncode, stderr) == (0, "")
+    assert "finished" in stdout and str(desk.run().path) in stdout
+    assert not desk.survivors()
+    processes = desk.state().processes
+    assert set(processes) == {"tracker", "aggregator", "zygote", "executor-1", "executor-2"}
+    assert {record.exit_code for record in processes.values()} == {0}
+
+
+def test_the_run_folder_holds_the_resolved_job_and_a_log_for_every_process(desk):
+    desk.call("submit", "job.yml", "--detach")
+    folder = desk.run()
+    assert "batch_size" in folder.job_file.read_text()
+    assert "the executor is up" in folder.log_file("executor-2").read_text()
+
+
+def test_json_is_the_only_thing_on_standard_output(desk):
+    _, stdout, _ = desk.call("submit", "job.yml", "--json", aggregator="after:0")
+    facts = json.loads(stdout)
+    assert (facts["state"], facts["run"], facts["exit_code"]) == ("finished", str(desk.run().path), 0)
+
+
+def test_ctrl_c_stops_the_run(desk):
+    driver = desk.command("submit", "job.yml")
+    desk.until("running")
+    driver.send_signal(signal.SIGINT)
+    stdout, _ = driver.communicate(timeout=DEADLINE_S)
+    assert driver.returncode == 130
+    assert "stopped" in stdout
+    assert not desk.survivors()
+
+
+def test_a_second_ctrl_c_ends_even_a_deaf_cluster_at_once(desk):
+    driver = desk.command("submit", "job.yml", aggregator="deaf", executor="deaf")
+    desk.until("running")
+    driver.send_signal(signal.SIGINT)
+    while "stopping" not in driver.stderr.readline():
+        pass
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=8)  # less than the grace of a first Ctrl-C
+    assert driver.returncode == 130
+    assert desk.state().state == "stopped"
+    desk.until_nobody_is_left()
+
+
+def test_a_stop_during_the_start_leaves_nothing_behind(desk):
+    driver = desk.command("submit", "job.yml", tracker="silent")
+    eventually(lambda: "tracker" in desk.state().processes, "the tracker's process")
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=DEADLINE_S)
+    assert driver.returncode == 130
+    assert not desk.survivors()
+
+
+def test_the_death_of_an_attached_driver_stops_the_run(desk):
+    driver = desk.command("submit", "job.yml")
+    desk.until("running")
+    driver.kill()
+    assert desk.until("stopped").exit_code == 130
+    desk.until_nobody_is_left()
+
+
+def test_a_detached_run_outlives_its_driver_until_stop_all(desk):
+    code, stdout, _ = desk.call("submit", "job.yml", "--detach")
+    assert code == 0
+    assert stdout.strip() == str(desk.run().path)
+    assert desk.state().state == "running"
+    code, stdout, _ = desk.call("stop", "all")
+    assert (code, stdout) == (0, f"{desk.run().name}: stopped\n")
+    assert not desk.survivors()
+    assert "nothing is running" in desk.call("stop", "all")[2]
+
+
+def test_a_detached_start_that_fails_is_reported_before_the_driver_leaves(desk):
+    code, stdout, stderr = desk.call("submit", "job.yml", "--detach", zygote="data")
+    assert (code, stdout) == (12, "")
+    assert "no folder data/nowhere" in stderr
+    desk.until_nobody_is_left()
+
+
+def test_the_death_of_the_supervisor_ends_its_processes(desk):
+    desk.call("submit", "job.yml", "--detach")
+    desk.state().supervisor.send(signal.SIGKILL)
+    assert "supervisor is gone" in desk.until("failed").error
+    desk.until_nobody_is_left()
+
+
+def test_stop_ends_even_what_a_dead_supervisor_left_behind_deaf(desk):
+    desk.call("submit", "job.yml", "--detach", aggregator="deaf")
+    desk.state().supervisor.send(signal.SIGKILL)
+    assert desk.call("stop", "latest")[0] == 0
+    desk.until_nobody_is_left()
+    assert desk.run().read_recorded_state().state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "exit_code", "message"),
+    [
+        ({"aggregator": "error:21:cannot listen on 127.0.0.1:7000"}, 21, "cannot listen on 127.0.0.1:7000"),
+        ({"tracker": "exit:3"}, 20, "the tracker ended with exit code 3: the tracker leaves at once"),
+        ({"zygote": "crash"}, 20, "the zygote ended with exit code 7"),
+        ({"zygote": "data"}, 12, "no folder data/nowhere"),
+        ({"executor": "error:14:no such model"}, 14, "no such model"),
+    ],
+    ids=["port in use", "tracker leaves", "zygote crashes", "data missing", "executor fails"],
+)
+def test_a_process_that_does_not_come_up_fails_the_run_with_its_own_message(desk, behaviour, exit_code, message):
+    code, _, stderr = desk.call("submit", "job.yml", **behaviour)
+    assert code == exit_code
+    assert message in stderr and "Traceback" not in stderr
+    assert not desk.survivors()
+
+
+def test_a_silent_process_is_given_up_in_time(desk):
+    code, _, stderr = desk.call("submit", "job.yml", "--set", "cluster.start_timeout_s=0.5", aggregator="silent")
+    assert code == 20
+    assert "the aggregator was not ready after 0.5 s" in stderr
+    assert not desk.survivors()
+
+
+def test_an_executors_death_is_an_event_and_the_run_goes_on(desk):
+    driver = desk.command("submit", "job.yml")
+    state = desk.until("running")
+    state.processes["executor-1"].identity.send(signal.SIGKILL)
+    eventually(lambda: desk.state().events, "an event")
+    assert "executor-1 ended with signal 9" in desk.state().events[0].text
+    assert desk.state().state == "running"
+    driver.send_signal(signal.SIGINT)
+    assert "executor-1 ended with signal 9" in driver.communicate(timeout=DEADLINE_S)[0]
+
+
+def test_a_run_without_executors_has_failed(desk):
+    driver = desk.command("submit", "job.yml")
+    for role, record in desk.until("running").processes.items():
+        if role.startswith("executor"):
+            record.identity.send(signal.SIGKILL)
+    _, stderr = driver.communicate(timeout=DEADLINE_S)
+    assert driver.returncode == 30
+    assert "no executor is left (executor-1: signal 9, executor-2: signal 9)" in stderr
+    assert not desk.survivors()
+
+
+def test_executors_outlive_their_zygote_and_are_still_watched(desk):
+    desk.call("submit", "job.yml", "--detach")
+    processes = desk.state().processes
+    processes["zygote"].identity.send(signal.SIGKILL)
+    eventually(lambda: desk.state().events, "an event")
+    processes["executor-2"].identity.send(signal.SIGKILL)
+    eventually(lambda: desk.state().processes["executor-2"].has_ended, "the executor's end is noticed")
+    assert desk.state().state == "running"
+    desk.call("stop", "latest")
+    assert not desk.survivors()
+
+
+def test_a_crash_of_the_aggregator_ends_everything(desk):
+    code, _, stderr = desk.call("submit", "job.yml", aggregator="crash:0.2")
+    assert code == 20
+    assert "the aggregator ended with exit code 1: a crash as ordered" in stderr
+    assert not desk.survivors()
