@@ -35,7 +35,7 @@ def test_one_unknown_row_in_a_hundred_is_counted(tmp_path):
 
 def test_more_unknown_rows_mean_another_data_set(tmp_path):
     path = write(tmp_path, HEADER + "1,0,x,0\n" * 98 + "1,100,x,0\n")
-    with pytest.raises(DataError, match="1 of 99 rows.*belongs to other data"):
+    with pytest.raises(DataError, match=r"1 of 99 rows.*belongs to other data"):
         read_client_map(path, 100)
 
 

@@ -89,7 +89,7 @@ def test_a_failed_download_shows_the_tools_last_line(installed, tmp_path, monkey
     monkeypatch.setattr(fetching, "INSTALLED", tmp_path / "nowhere")
     monkeypatch.setattr(fetching.shutil, "which", lambda tool: tool)
     monkeypatch.setattr(fetching.subprocess, "run", run)
-    with pytest.raises(DependencyError, match="apt-get download.*Unable to locate package"):
+    with pytest.raises(DependencyError, match=r"apt-get download.*Unable to locate package"):
         fetch("fashion_mnist", tmp_path / "data")
     assert names(tmp_path / "data") == []
 

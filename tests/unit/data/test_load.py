@@ -76,7 +76,7 @@ def test_an_archive_in_a_folder(tmp_path):
 
 def test_an_archive_with_pickles_is_refused(tmp_path):
     np.savez(tmp_path / "mine.npz", **own_arrays(None) | {"train_y": np.array([{}, 1, 2, 3], dtype=object)})
-    with pytest.raises(DataError, match="cannot read .*mine.npz"):
+    with pytest.raises(DataError, match=r"cannot read .*mine\.npz"):
         load_dataset(DataSection(name="mine", folder=str(tmp_path)))
 
 

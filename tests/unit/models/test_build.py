@@ -100,5 +100,5 @@ def test_a_model_that_cannot_take_the_samples_says_so():
 
 
 def test_a_zoo_model_that_does_not_fit_the_samples_is_named():
-    with pytest.raises(ModelError, match="model 'cnn': .*choose lr or mlp"):
+    with pytest.raises(ModelError, match=r"model 'cnn': .*choose lr or mlp"):
         build("cnn", shape=(4,))

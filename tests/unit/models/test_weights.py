@@ -88,9 +88,7 @@ def test_batch_statistics_reach_the_vector(module):
     flat = FlatWeights(module)
     before = flat.vector.clone()
     module[:3].train()(torch.randn(8, 2))
-    changed = {
-        spec.name for spec, where in flat.layout.slices() if not torch.equal(before[where], flat.vector[where])
-    }
+    changed = {spec.name for spec, where in flat.layout.slices() if not torch.equal(before[where], flat.vector[where])}
     assert changed == {"1.running_mean", "1.running_var"}
 
 
