@@ -47,7 +47,8 @@ class FlatWeights:
 
     def __init__(self, module: nn.Module) -> None:
         self.layout = layout_of(module)
-        self.vector = torch.from_numpy(read_weights(module))
+        # A clone, because torch aligns its own memory: how NumPy's happens to lie would decide a sum's last bits.
+        self.vector = torch.from_numpy(read_weights(module)).clone()
         self.parameters: list[nn.Parameter] = []
         for tensor, view in zip((t for _, t in _weights(module)), self.views(self.vector), strict=True):
             tensor.data = view

@@ -84,6 +84,10 @@ def test_vector_and_module_are_one(module):
     assert (read_weights(module) == flat.vector.numpy()).all()
 
 
+def test_the_vector_lies_where_every_process_has_it_in_the_same_alignment():
+    assert [FlatWeights(nn.Linear(width, 3)).vector.data_ptr() % 64 for width in range(1, 20)] == [0] * 19
+
+
 def test_batch_statistics_reach_the_vector(module):
     flat = FlatWeights(module)
     before = flat.vector.clone()
