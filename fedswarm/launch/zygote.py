@@ -174,7 +174,7 @@ class Zygote:
         with contextlib.suppress(OSError):
             self.commands.sendall(json.dumps(message).encode() + b"\n")
 
-    def prepare(self, job_file: str) -> int:
+    def prepare(self, job_file: Path) -> int:
         """Warms this process; returns 0, or the exit code of what went wrong after telling it."""
         try:
             with _dying_with_the_supervisor(self.commands):
@@ -226,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point of ``python -m fedswarm.launch.zygote``."""
     parser = argparse.ArgumentParser(description="forks executors; started by the supervisor only")
     parser.add_argument("--module", required=True, help="executor module with prepare(job) and main(arguments)")
-    parser.add_argument("--job", required=True)
+    parser.add_argument("--job", type=Path, required=True)
     parser.add_argument("--command-fd", type=int, required=True)
     parser.add_argument("--lifeline-fd", type=int, required=True)
     arguments = parser.parse_args(argv)

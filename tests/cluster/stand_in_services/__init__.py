@@ -52,4 +52,4 @@ async def until_told(stop, role, arguments, patience_s):
     while not stop.is_set() and time.monotonic() < deadline:
         if end is not None and (Path(arguments.run_folder) / end).exists():
             return
-        await asyncio.sleep(0.02)  # noqa: ASYNC110 - another process makes the file
+        await asyncio.sleep(0.02)

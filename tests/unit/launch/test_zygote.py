@@ -18,10 +18,10 @@ warmed = []
 
 
 def prepare(job):
-    if job == "slow":
+    if str(job) == "slow":
         print("warming up", flush=True)
         time.sleep(600)
-    if job == "bad":
+    if str(job) == "bad":
         from fedswarm.errors import DataError
         raise DataError("no folder data/x")
     warmed.append(os.getpid())
