@@ -22,9 +22,8 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-proto: ## Generate the stubs again after editing a .proto
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.76.*'
-	$(BIN)/python tools/build_stubs.py
+proto: $(BIN)/.installed ## Generate the stubs again after editing a .proto
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 
 run: setup ## Train a federation on real images (JOB=path/to/job.yml for your own)
 	$(BIN)/python driver/driver.py submit $(JOB)

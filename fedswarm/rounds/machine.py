@@ -350,7 +350,8 @@ class RoundMachine:
                 return self._start()
             waited = f"no executor registered within {cluster.start_timeout_s:g} s (cluster.start_timeout_s)"
             return self._fail(RunFailedError(f"{waited}; see logs/executor-*.log"), now_s)
-        if self._empty_since_s is not None and now_s - self._empty_since_s > cluster.start_timeout_s:
+        patience_s = cluster.rejoin_timeout_s + cluster.dead_after_s
+        if self._empty_since_s is not None and now_s - self._empty_since_s > patience_s:
             return self._fail(RunFailedError("all executors are gone and none came back"), now_s)
         if self._active is not None and self._active.withdraw_overdue(now_s, cluster.lease_timeout_s):
             return self._issue(now_s)

@@ -16,7 +16,6 @@ from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import messages as msg
 from fedswarm.v1 import aggregator_pb2_grpc
 from fedswarm.v1.aggregator_pb2 import DESCRIPTOR as AGGREGATOR
-from fedswarm.v1.peer_pb2 import DESCRIPTOR as PEER
 from services.aggregator.conductor import SOURCE, Conductor
 from services.aggregator.servicer import AggregatorServicer
 from services.peer.node import PeerNode
@@ -42,7 +41,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     job = load_job(options.job).job
     node = PeerNode(SOURCE, job.job_name)
     server = Server()
-    server.add(PEER.services_by_name["Peer"].full_name, node.register)
+    node.register(server)
     with RecordWriter(options.run_folder / "rounds.jsonl", options.text_log, now=time.time) as records:
         conductor = Conductor(job, job_digest(job), node, records, options.run_folder, WallClock())
         register = functools.partial(

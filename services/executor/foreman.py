@@ -50,7 +50,8 @@ class Foreman:
     def registration(self) -> pb.ExecutorMessage:
         """The first message of a session; work of an earlier session is forgotten."""
         assert self._registration is not None
-        self._work = asyncio.Queue()
+        while not self._work.empty():
+            self._work.get_nowait()
         return self._registration
 
     def receive(self, message: pb.AggregatorMessage) -> None:
@@ -69,8 +70,7 @@ class Foreman:
     async def run(self) -> None:
         """Does the queued work, for ever."""
         while True:
-            queue = self._work
-            message = await queue.get()
+            message = await self._work.get()
             try:
                 await self._do(message)
             except FedswarmError as error:

@@ -21,7 +21,6 @@ from fedswarm.jobs.schema import Job
 from fedswarm.rounds import wire
 from fedswarm.training.task import Engine
 from fedswarm.v1 import aggregator_pb2 as pb
-from fedswarm.v1.peer_pb2 import DESCRIPTOR as PEER
 from services.executor.foreman import Foreman
 from services.executor.session import Session
 from services.executor.workbench import Workbench
@@ -80,7 +79,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     clients = dict(zip(ids.tolist(), samples.tolist(), strict=True))
     node = PeerNode(options.executor_id, job.job_name)
     server = Server()
-    server.add(PEER.services_by_name["Peer"].full_name, node.register)
+    node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
     await node.start(target, options.tracker)
     bench = Workbench(engine, Grid(job.aggregation.grid_bits))
