@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from fedswarm.swarm.chunks import MIN_CHUNK_BYTES
 from fedswarm.swarm.dialogue import (
@@ -71,15 +72,16 @@ class Miniature:
     def at(self, when_s: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (when_s, next(self._order), action))
 
-    def start(self, swarm: bool = True, spread_s: float = 0.05) -> None:
+    def start(self, swarm: bool = True, late: tuple[str, ...] = (), late_s: float = 0.0) -> None:
         for one, other in itertools.permutations(self.names, 2):
             self.tell(one, PeerUp(other))
         for name in self.names:
-            self.at(self.random.random() * spread_s, lambda n=name: self.tell(n, FetchWanted(self.manifest, swarm)))
-            self.at(TICK_S, lambda n=name: self._tick(n))
+            when_s = self.random.random() * 0.05 + (late_s if name in late else 0.0)
+            self.at(when_s, lambda n=name: self.tell(n, FetchWanted(self.manifest, swarm)))
+            self.at(when_s + TICK_S, lambda n=name: self._tick(n))
 
     def run(self) -> None:
-        while self._queue and len(self.done | self.dead | set(self.failed)) < len(self.names):
+        while not set(self.names) <= self.done | self.dead | set(self.failed):
             self.now_s, _, action = heapq.heappop(self._queue)
             assert self.now_s < LIMIT_S, f"not finished after {LIMIT_S} virtual seconds"
             action()
@@ -91,7 +93,7 @@ class Miniature:
             self.tell(other, StreamLost(name, "connection reset"))
 
     def tell(self, name: str, event: object) -> None:
-        if name in self.dead or name == PUBLISHER:
+        if name in self.dead or name not in self.exchanges:
             return
         payload = getattr(event, "payload", None)
         for instruction in self.exchanges[name].handle(event, self.now_s):  # type: ignore[arg-type]
@@ -153,3 +155,13 @@ class Miniature:
     def assert_whole(self, name: str) -> None:
         joined = b"".join(self.held[name][i] for i in range(self.manifest.chunks))
         assert joined == self.data.tobytes()
+
+
+@pytest.fixture(scope="session")
+def miniature() -> type[Miniature]:
+    return Miniature
+
+
+@pytest.fixture(scope="session")
+def toy_weights() -> Callable[..., tuple[np.ndarray, Manifest]]:
+    return weights
