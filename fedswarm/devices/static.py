@@ -85,4 +85,5 @@ def _draw_by_count(counts: Mapping[float, int], client_ids: ClientIds, seed: int
     values = np.asarray(list(counts), dtype=np.float64)
     edges = np.cumsum(np.asarray(list(counts.values()), dtype=np.float64))
     draws = np.asarray([generator(seed, 0, purpose, int(client)).random() for client in client_ids], dtype=np.float64)
-    return values[np.searchsorted(edges, draws * edges[-1], side="right")]
+    drawn: Floats = values[np.searchsorted(edges, draws * edges[-1], side="right")]
+    return drawn

@@ -80,7 +80,7 @@ class Session:
 
     async def _converse(self, channel: grpc.aio.Channel) -> AsyncIterator[pb.AggregatorMessage]:
         self._outbox = asyncio.Queue()  # what was meant for the last session means nothing to this one
-        stub = aggregator_pb2_grpc.AggregatorStub(channel)  # type: ignore[no-untyped-call]
+        stub = aggregator_pb2_grpc.AggregatorStub(channel)
         call = stub.Session(self._outgoing(self._outbox))
         self._silence_s = FIRST_ANSWER_S
         try:
