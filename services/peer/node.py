@@ -89,25 +89,25 @@ class PeerNode:
         self._exchange = Exchange(peer_id, seed, Limits(pipeline_bytes=pipeline_bytes))
         self._store = ChunkStore()
         self._links = Links(peer_id, job, self)
+        self._servicer = PeerServicer(self._links, self._store.frame)
         self._streams: dict[str, DataStream] = {}
         self._targets: dict[str, str] = {}
         self._fetches: dict[Key, _Fetch] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._tracker: TrackerSession | None = None
         self._ticker: asyncio.Task[None] | None = None
-        self._sent = self._received = self._wasted = 0
+        self._received = self._wasted = 0
 
     @property
     def traffic(self) -> Traffic:
         """What travelled so far."""
-        return Traffic(self._sent, self._received, self._wasted)
+        return Traffic(self._servicer.sent_bytes, self._received, self._wasted)
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
     def register(self, server: Server) -> None:
         """Adds the ``Peer`` service to this process's server."""
-        servicer = PeerServicer(self._links, self._store.frame, self._count_sent)
-        server.add(SERVICE_NAME, servicer.add_to)
+        server.add(SERVICE_NAME, self._servicer.add_to)
 
     async def start(self, target: str, tracker_target: str | None) -> None:
         """Joins the swarm as the peer that answers at ``target``.
@@ -311,9 +311,6 @@ class PeerNode:
         while self._exchange.active:
             await asyncio.sleep(TICK_S)
             self._feed(Tick())
-
-    def _count_sent(self, frame_bytes: int) -> None:
-        self._sent += frame_bytes
 
     # ---- links (LinkOwner) ----------------------------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ SERVICE_NAME: Final = "fedswarm.v1.Peer"
 class PeerServicer:
     """The ``Peer`` service. ``Fetch`` is registered without serializers, so frames go out as the very bytes held."""
 
-    def __init__(self, links: Links, frame: Callable[[Key, int], bytes | None], on_sent: Callable[[int], None]) -> None:
+    def __init__(self, links: Links, frame: Callable[[Key, int], bytes | None]) -> None:
         self._links = links
-        self._frame = frame
-        self._on_sent = on_sent
+        self.frame = frame
+        self.sent_bytes = 0
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers both methods."""
@@ -54,9 +54,9 @@ class PeerServicer:
             except DecodeError:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "that is not a Want message")
             key = Key(want.round, want.source)
-            frame = self._frame(key, want.index)
+            frame = self.frame(key, want.index)
             if frame is None:
                 yield encode_missing(key, want.index)
             else:
                 yield frame
-                self._on_sent(len(frame))
+                self.sent_bytes += len(frame)
