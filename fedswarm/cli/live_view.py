@@ -138,7 +138,7 @@ def _round_line(progress: RunProgress, now: float) -> str:
         f"training loss {number(progress.loss)}",
         f"peers {size(progress.bytes_peers)}",
         f"aggregator {size(progress.bytes_aggregator)}",
-        f"{len(progress.executors)} executors",
+        f"executors {len(progress.executors)}",
     ]
     if remaining_s is not None:
         parts.append(f"{duration(remaining_s)} to go")

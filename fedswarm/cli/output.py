@@ -41,7 +41,9 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``12 s``, ``4 min 05 s``, ``3 h 20 min``."""
+    """Seconds as people say them: ``0.25 s``, ``12 s``, ``4 min 05 s``, ``3 h 20 min``."""
+    if 0 < seconds < 9.95:
+        return f"{seconds:.2g} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

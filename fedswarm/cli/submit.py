@@ -100,11 +100,13 @@ def _follow(run: LocalRun, tail: Tail, progress: RunProgress, view: View) -> Run
             view.record(record, progress)
         view.refresh(state, progress, time.time())
         if state.is_over:
+            run.release()
             return state
 
 
 def _raise_failure(run: LocalRun, state: RunState) -> None:
     if state.state == "failed":
+        run.release()
         hint = f"more in: fedswarm logs {run.folder.name}"
         raise error_of(state.exit_code or 1, f"the run failed: {state.error}\n{hint}")
 

@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from fedswarm.errors import LaunchError
 from fedswarm.jobs.resolved import dump_job
@@ -20,6 +21,8 @@ from fedswarm.launch.preflight import check
 from fedswarm.launch.processes import ProcessIdentity
 from fedswarm.launch.run_folder import RUNS_FOLDER, RunFolder
 from fedswarm.launch.run_state import RunState
+
+LEAVE_TIMEOUT_S: Final = 10.0  # for a supervisor that has written the run's end
 
 
 class LocalRun:
@@ -65,7 +68,9 @@ class LocalRun:
         kill_run(self.folder)
 
     def release(self) -> None:
-        """Lets go of a run that is over."""
+        """Waits until the supervisor of a run that is over has left, so that no process of it remains."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._supervisor.wait(LEAVE_TIMEOUT_S)
         if self._lifeline_fd is not None:
             os.close(self._lifeline_fd)
             self._lifeline_fd = None

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+
+@pytest.fixture
+def job(tmp_path):
+    (tmp_path / "job.yml").write_text("job_name: demo\nmodel: {name: lr}\ncluster: {executors: 3}\n")
+    return "job.yml"
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_nothing_behind(fedswarm, job, tmp_path):
+    code, stdout, _ = fedswarm("submit", job, "--dry-run")
+    assert code == 0
+    assert "executor-3" in stdout and "127.0.0.1:free" in stdout and "model 31.4 kB" in stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yml"]
+
+
+def test_a_dry_run_for_programs(fedswarm, job):
+    plan = json.loads(fedswarm("submit", job, "--dry-run", "--json", "--set", "cluster.executors=1")[1])
+    assert [process["role"] for process in plan["processes"]] == ["tracker", "aggregator", "zygote", "executor-1"]
+    assert plan["traffic"]["model"] == 31_400
+
+
+def test_a_model_of_the_users_own_has_unknown_bytes(fedswarm, job):
+    assert "unknown" in fedswarm("submit", job, "--dry-run", "--set", "model.name=mine:build")[1]
+
+
+def test_deployment_is_refused_before_anything_is_written(fedswarm, job, tmp_path):
+    code, stdout, stderr = fedswarm("submit", job, "--set", "experiment_mode=deployment")
+    assert (code, stdout) == (10, "")
+    assert "later version" in stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yml"]
+
+
+def test_runs_that_cannot_be_written_are_exit_code_20(fedswarm, job, tmp_path):
+    (tmp_path / "runs").write_text("a file in the way")
+    code, _, stderr = fedswarm("submit", job)
+    assert code == 20
+    assert "cannot write below" in stderr
