@@ -194,7 +194,7 @@ class Exchange:
         try:
             download.peer_holds(peer, runs, now_s)
         except WireError as error:
-            self._ban(peer, str(error), now_s)
+            self._ban(peer, f"cannot have what it announced: {error}", now_s)
             return
         self._fill(now_s, holder)
 
@@ -258,7 +258,7 @@ class Exchange:
 
     def _peer_up(self, peer: str, now_s: float) -> None:
         if peer in self._banned:
-            self._out.append(DropPeer(peer, "banned earlier in this run"))
+            self._out.append(DropPeer(peer, "was banned earlier in this run"))
             return
         self._holder(peer).linked_s = now_s
         for download in self._active():

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 LINK_METHOD: Final = "/fedswarm.v1.Peer/Link"
 
+MAX_LINKS: Final = 1024
+
 _FIRST_RETRY_S: Final = 0.1
 _LAST_RETRY_S: Final = 5.0
 _ATTEMPTS: Final = 6
@@ -105,7 +107,8 @@ class Links:
 
     def _adopt(self, link: Link) -> bool:
         """Takes the new link in place of an old one, unless both sides dialled at once and ours is the one to stay."""
-        if not self._owner.may_link(link.peer_id):
+        full = len(self._links) >= MAX_LINKS and link.peer_id not in self._links
+        if full or not self._owner.may_link(link.peer_id):
             return False
         old = self._links.get(link.peer_id)
         if old is not None:

@@ -136,6 +136,16 @@ async def test_a_tracker_that_is_away_does_not_hold_a_peer_up(town: Any, vector:
     np.testing.assert_array_equal(copy, vector(100))
 
 
+async def test_a_node_takes_a_bounded_number_of_links(town: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("services.peer.links.MAX_LINKS", 1)
+    hub = await town.node("hub")
+    for name in ("p0", "p1"):
+        node = await town.node(name)
+        await node._links.dial("hub", town.targets["hub"]).wait()
+        await town.until(lambda: hub._links.get("p0"))
+    assert hub._links.get("p1") is None
+
+
 async def test_a_lost_link_is_dialled_again(town: Any) -> None:
     one, _ = await town.node("one"), await town.node("two")
     one._links.dial("two", town.targets["two"])
