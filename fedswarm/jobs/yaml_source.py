@@ -8,6 +8,7 @@ and its size (aliases counted as often as they are used) before anything is buil
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -119,6 +120,20 @@ def read_source(path: Path) -> str:
 
 def parse_document(text: str, source: str) -> Document:
     """The tree of a YAML text, with places in ``source``; raises :class:`JobFileError` with line and column."""
+    document = _parse(text, source)
+    if document.root.value is None:
+        raise JobFileError(f"{source}: the file is empty; write at least `job_name: my_job`")
+    return document
+
+
+def parse_value(text: str, source: str) -> Document:
+    """The tree of one value given on the command line, all of it placed at ``source``; no text at all is null."""
+    document = _parse(text, source)
+    _move(document.root, Place(source))
+    return document
+
+
+def _parse(text: str, source: str) -> Document:
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
         place = _place_of(text[: unprintable.start()], source)
@@ -131,19 +146,7 @@ def parse_document(text: str, source: str) -> Document:
         raise JobFileError(_syntax_message(error, source)) from error
     except yaml.YAMLError as error:
         raise JobFileError(f"{source}: not YAML: {error}") from error
-    if builder.root is None or builder.root.value is None:
-        raise JobFileError(f"{source}: the file is empty; write at least `job_name: my_job`")
-    return Document(builder.root, tuple(builder.repetitions))
-
-
-def parse_value(text: str, source: str) -> Document:
-    """The tree of one value given on the command line, all of it placed at ``source``."""
-    if not text.strip():
-        place = Place(source)
-        return Document(Node(None, place, place))
-    document = parse_document(text, source)
-    _move(document.root, Place(source))
-    return document
+    return Document(builder.root or Node(None, Place(source), Place(source)), tuple(builder.repetitions))
 
 
 def resolve_scalar(text: str) -> Scalar:
@@ -202,7 +205,6 @@ class _Builder:
         self._source = source
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}
-        self._nodes = 0
 
     def take(self, event: yaml.Event) -> None:
         mark = event.start_mark
@@ -252,7 +254,8 @@ class _Builder:
         if name not in self._anchors:
             raise JobFileError(f"{place}: *{name} refers to no finished &{name} above it; write the value out")
         node, nodes = self._anchors[name]
-        self._add(Node(node.value, node.place, place), nodes)
+        # A copy: what the command line sets below one of the two must not show below the other.
+        self._add(deepcopy(node), nodes)
 
     def _key(self, key: str, place: Place) -> None:
         parent = self._open[-1]

@@ -78,8 +78,16 @@ def test_a_value_may_hold_an_equals_sign():
     assert overridden("data.folder=a=b").data.folder == "a=b"
 
 
-def test_null_takes_an_optional_setting_back():
-    assert overridden("training.local_steps=", text="training: {local_steps: 3}").training.local_steps is None
+@pytest.mark.parametrize("nothing", ["", "null", "~"])
+def test_null_takes_an_optional_setting_back(nothing):
+    job = overridden(f"training.local_steps={nothing}", text="training: {local_steps: 3}")
+    assert job.training.local_steps is None
+
+
+def test_an_override_changes_one_use_of_an_alias():
+    text = "training: &same {batch_size: 8}\nevaluation: *same\n"
+    job = overridden("training.batch_size=9", text=text)
+    assert (job.training.batch_size, job.evaluation.batch_size) == (9, 8)
 
 
 def test_a_section_is_replaced_whole():

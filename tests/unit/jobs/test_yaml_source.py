@@ -66,6 +66,7 @@ def test_an_alias_bomb_is_refused_before_it_grows():
     [
         ("", "job.yml: the file is empty"),
         ("# nothing\n", "job.yml: the file is empty"),
+        ("null\n", "job.yml: the file is empty"),
         ("a: b: c", r"job.yml:1:5: not YAML: .* in quotes"),
         ("a: 1\n\tb: 2", r"job.yml:2:1: not YAML: .* indent with spaces"),
         ("a: [1", "job.yml:2:1: not YAML"),
