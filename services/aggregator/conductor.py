@@ -61,7 +61,7 @@ class Conductor:
         self._offer: pb.AggregatorMessage | None = None
         self._sessions: dict[str, ExecutorSession] = {}
         self._deserted = asyncio.Event()  # set whenever the last session ends
-        self._departed = pb.Traffic()
+        self._departed_bytes = 0  # received by executors that are gone
         self._instructions: asyncio.Queue[msg.Instruction] = asyncio.Queue()
         self._uploads: dict[int, asyncio.Future[Manifest]] = {}
         self._sums: dict[int, Sum] = {}
@@ -96,7 +96,7 @@ class Conductor:
         session.end()
         if not self._sessions:
             self._deserted.set()
-        self._departed.sent_bytes += session.traffic.sent_bytes
+        self._departed_bytes += session.traffic.received_bytes
         self.deliver(msg.ExecutorLost(session.executor, reason))
 
     def receive(self, session: ExecutorSession, message: pb.ExecutorMessage) -> None:
@@ -264,8 +264,10 @@ class Conductor:
         self._state = await asyncio.to_thread(self._algorithm.apply, self._state, self._total)
         self._total = None
         own_sent, own_received, _ = self._node.traffic
-        uploaded = self._departed.sent_bytes + sum(s.traffic.sent_bytes for s in self._sessions.values())
-        self.deliver(msg.ModelStepped(version, own_sent + own_received, max(0, uploaded - own_received)))
+        # What executors received came from the aggregator or from each other. (What they sent would not do: their last
+        # report of it is from before the sums were fetched.)
+        taken = self._departed_bytes + sum(session.traffic.received_bytes for session in self._sessions.values())
+        self.deliver(msg.ModelStepped(version, own_sent + own_received, max(0, taken - own_sent)))
 
     async def _publish(self, version: int) -> None:
         assert self._state is not None and self._layout is not None

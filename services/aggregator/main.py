@@ -22,6 +22,8 @@ from services.peer.node import PeerNode
 from services.process import entry, launcher_contract
 from services.process.server import Server
 
+MIB = 1024 * 1024
+
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The aggregator's flags."""
@@ -39,7 +41,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     """Runs the job to its end, or until ``stop`` is set."""
     job = load_job(options.job).job
-    node = PeerNode(SOURCE, job.job_name)
+    node = PeerNode(SOURCE, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
     server = Server()
     node.register(server)
     with RecordWriter(options.run_folder / "rounds.jsonl", options.text_log, now=time.time) as records:

@@ -28,6 +28,8 @@ from services.peer.node import PeerNode
 from services.process import entry, launcher_contract
 from services.process.server import Server
 
+MIB = 1024 * 1024
+
 # The engine that a forking launcher built before this process existed, with the digest of the job it is for.
 _prepared: tuple[str, Engine] | None = None
 
@@ -77,7 +79,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     engine = _engine_for(job)
     ids, samples = engine.clients()
     clients = dict(zip(ids.tolist(), samples.tolist(), strict=True))
-    node = PeerNode(options.executor_id, job.job_name)
+    node = PeerNode(options.executor_id, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
     server = Server()
     node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"

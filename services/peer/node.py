@@ -57,7 +57,7 @@ INTRODUCTION_TIMEOUT_S: Final = 3.0
 
 
 class Traffic(NamedTuple):
-    """Bytes since the node began: frames uploaded, chunks accepted, and chunks received in vain (twice, or wrong)."""
+    """Chunk bytes since the node began: uploaded, accepted, and received in vain (twice, or wrong)."""
 
     sent: int
     received: int

@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from fedswarm.swarm.manifest import Key
-from fedswarm.swarm.wire import encode_missing
+from fedswarm.swarm.wire import decode_frame, encode_missing
 from fedswarm.v1 import peer_pb2
 from services.peer.links import Links
 
@@ -59,4 +59,4 @@ class PeerServicer:
                 yield encode_missing(key, want.index)
             else:
                 yield frame
-                self.sent_bytes += len(frame)
+                self.sent_bytes += len(decode_frame(frame).payload)

@@ -142,7 +142,7 @@ def test_a_killed_executor_changes_nothing_but_the_log(tmp_path: Path, undisturb
     os.kill(pids(folder)["executor-2"], signal.SIGKILL)
     outcome = finish(process, tmp_path)
     assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.records("EXECUTOR_LOST")[0]["executor"] == "2"
+    assert outcome.records("EXECUTOR_LOST")[0]["executor_id"] == "2"
     assert outcome.weights == undisturbed.weights
 
 
