@@ -15,7 +15,8 @@ from fedswarm.cli.output import columns, result, result_json, say, size
 from fedswarm.cli.overview import progress_facts, progress_rows, run_facts
 from fedswarm.jobs.load import load_job
 from fedswarm.launch.failures import error_of
-from fedswarm.launch.local import LocalLauncher, LocalRun
+from fedswarm.launch.launcher import Launcher, Run
+from fedswarm.launch.local import LocalLauncher
 from fedswarm.launch.plan import LaunchPlan, plan_launch
 from fedswarm.launch.preflight import check
 from fedswarm.launch.run_state import INTERRUPTED, RunState
@@ -40,19 +41,22 @@ def submit(
         check(loaded.job)
         _show_plan(plan_launch(loaded.job), as_json=as_json)
         return
-    run = LocalLauncher(Path.cwd()).launch(loaded.job, attached=not detach)
+    launcher: Launcher = LocalLauncher(Path.cwd())
+    run = launcher.launch(loaded.job, attached=not detach)
     if detach:
         _leave(run, as_json=as_json)
     else:
         _stay(run, as_json=as_json)
 
 
-def _leave(run: LocalRun, *, as_json: bool) -> None:
+def _leave(run: Run, *, as_json: bool) -> None:
     try:
         state = run.wait_until_started()
     except KeyboardInterrupt:
         run.kill()
         raise typer.Exit(INTERRUPTED) from None
+    if state.is_over:
+        run.release()
     _raise_failure(run, state)
     if as_json:
         result_json(run_facts(run.folder, state))
@@ -61,7 +65,7 @@ def _leave(run: LocalRun, *, as_json: bool) -> None:
         result(str(run.folder.path))
 
 
-def _stay(run: LocalRun, *, as_json: bool) -> None:
+def _stay(run: Run, *, as_json: bool) -> None:
     progress = RunProgress()
     state = _watch(run, progress, make_view(run.folder, quiet_output=as_json))
     if as_json:
@@ -75,7 +79,7 @@ def _stay(run: LocalRun, *, as_json: bool) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def _watch(run: LocalRun, progress: RunProgress, view: View) -> RunState:
+def _watch(run: Run, progress: RunProgress, view: View) -> RunState:
     """Shows the run until it is over. Ctrl-C asks it to stop, a second one ends it by force."""
     tail = Tail(run.folder.rounds_file)
     interrupted = False
@@ -92,7 +96,7 @@ def _watch(run: LocalRun, progress: RunProgress, view: View) -> RunState:
             run.stop()
 
 
-def _follow(run: LocalRun, tail: Tail, progress: RunProgress, view: View) -> RunState:
+def _follow(run: Run, tail: Tail, progress: RunProgress, view: View) -> RunState:
     while True:
         state = run.wait(REFRESH_S)  # before the records, so that none is missed at the end
         for record in tail.poll():
@@ -104,9 +108,8 @@ def _follow(run: LocalRun, tail: Tail, progress: RunProgress, view: View) -> Run
             return state
 
 
-def _raise_failure(run: LocalRun, state: RunState) -> None:
+def _raise_failure(run: Run, state: RunState) -> None:
     if state.state == "failed":
-        run.release()
         hint = f"more in: fedswarm logs {run.folder.name}"
         raise error_of(state.exit_code or 1, f"the run failed: {state.error}\n{hint}")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from fedswarm.errors import FedswarmError, LaunchError
 
 
-def error_of(exit_code: int, message: str) -> FedswarmError:
-    """The error whose class carries ``exit_code``; :class:`LaunchError` for codes that belong to none."""
-    return next((kind for kind in _kinds(FedswarmError) if kind.exit_code == exit_code), LaunchError)(message)
+def error_of(exit_code: int, message: str, otherwise: type[FedswarmError] = LaunchError) -> FedswarmError:
+    """The error whose class carries ``exit_code``; ``otherwise`` for codes that belong to none."""
+    return next((kind for kind in _kinds(FedswarmError) if kind.exit_code == exit_code), otherwise)(message)
 
 
 def describe_exit(exit_code: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedswarm.errors import FedswarmError, LaunchError
+from fedswarm.errors import FedswarmError, LaunchError, RunFailedError
 from fedswarm.launch.failures import describe_exit, error_of
 from fedswarm.launch.processes import ProcessIdentity
 
@@ -40,17 +40,24 @@ class Member:
 
     @property
     def failure(self) -> FedswarmError:
-        """Why the process ended: the error it reported, or else its exit and the last line of its log."""
+        """Why the process ended: the error it reported, or else its exit and the last line of its log.
+
+        What is not an error of its own is one of the launch before the process was ready, and one of the run after.
+        """
         if self._reported is not None:
             return self._reported
         how = "is gone" if self.exit_code is None else f"ended with {describe_exit(self.exit_code)}"
         last = _last_line(self._log_file)
-        return LaunchError(f"the {self.role} {how}{': ' + last if last else ''} (its log: {self._log_file})")
+        return self._kind(f"the {self.role} {how}{': ' + last if last else ''} (its log: {self._log_file})")
+
+    @property
+    def _kind(self) -> type[FedswarmError]:
+        return RunFailedError if self._ready else LaunchError
 
     def hear(self, status: Mapping[str, Any]) -> None:
         """Takes one status line of the launcher contract."""
         if "error" in status:
-            self._reported = error_of(int(status.get("exit_code", 1)), str(status["error"]))
+            self._reported = error_of(int(status.get("exit_code", 1)), str(status["error"]), self._kind)
         elif status.get("ready"):
             self._ready = True
             self.target = status.get("target")

@@ -176,6 +176,6 @@ def test_executors_outlive_their_zygote_and_are_still_watched(desk):
 
 def test_a_crash_of_the_aggregator_ends_everything(desk):
     code, _, stderr = desk.call("submit", "job.yml", aggregator="crash:0.2")
-    assert code == 20
+    assert code == 30
     assert "the aggregator ended with exit code 1: a crash as ordered" in stderr
     assert not desk.survivors()

@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from fedswarm.errors import DataError, LaunchError
+from fedswarm.errors import DataError, LaunchError, RunFailedError
 from fedswarm.launch.member import Member
 from fedswarm.launch.processes import ProcessIdentity
 
@@ -50,6 +50,12 @@ async def test_a_service_that_was_ready_and_died_counts_as_started(member):
     member.end(0)
     await member.until_ready(timeout_s=10)
     assert member.has_ended
+
+
+async def test_a_death_after_the_start_is_a_failed_run(member):
+    member.hear({"ready": True})
+    member.end(-signal.SIGKILL)
+    assert type(member.failure) is RunFailedError
 
 
 async def test_nothing_is_signalled_after_the_end(member):
