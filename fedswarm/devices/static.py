@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
 from fedswarm.devices.time_model import Floats, PhaseTimes, Workload
-from fedswarm.devices.world import ClientIds
+from fedswarm.devices.world import ClientIds, ClientTime
 from fedswarm.jobs.schema import DevicesSection
 from fedswarm.randomness import generator
 
@@ -70,6 +70,51 @@ class StaticDevices:
     def next_online_s(self, now_s: float) -> float:
         """At once."""
         return now_s
+
+    def client_time(self, client_id: int, round_index: int) -> ClientTime:
+        """This client's constant speeds, the round's noise included."""
+        ids = np.asarray([client_id], dtype=np.int64)
+        (row,) = np.searchsorted(self.client_ids, ids)
+        return StaticClientTime(
+            compute_flops=float(self.compute_flops[row] * compute_noise(self.seed, round_index, ids)[0]),
+            link_mbps=float(self.link_mbps[row]),
+            compute_scale=self.compute_scale,
+            network_scale=self.network_scale,
+        )
+
+
+@dataclass(frozen=True)
+class StaticClientTime:
+    """Implements :class:`~fedswarm.devices.world.ClientTime` for a device that is always there at the same speed."""
+
+    compute_flops: float
+    link_mbps: float
+    compute_scale: float = 1.0
+    network_scale: float = 1.0
+
+    def bandwidth_mbps(self, now_s: float) -> float:
+        """The same at any instant."""
+        return self.link_mbps
+
+    def speed_flops(self, now_s: float) -> float:
+        """The same at any instant."""
+        return self.compute_flops
+
+    def finish_compute(self, start_s: float, flop: float) -> float:
+        """Work over speed."""
+        return start_s + flop / self.compute_flops
+
+    def finish_transfer(self, start_s: float, mbit: float) -> float:
+        """Size over speed."""
+        return start_s + mbit / self.link_mbps
+
+    def is_active(self, now_s: float) -> bool:
+        """Always."""
+        return True
+
+    def active_throughout(self, start_s: float, end_s: float) -> bool:
+        """Always."""
+        return True
 
 
 def compute_noise(seed: int, round_index: int, client_ids: ClientIds) -> Floats:
