@@ -314,13 +314,6 @@ class _Translator:
             self._wrong(node, f"{shown(node.plain())} is unknown; {has}; {_suggestion(value, (*available, *planned))}")
 
     def _refuse_unbuilt_features(self) -> None:
-        adaptive = self._arguments.node("adaptive_training")
-        if adaptive is not None:
-            truth = _TRUTHS.get(_word(adaptive).lower())
-            if truth is None:
-                self._wrong(adaptive, f"{shown(adaptive.plain())} does not fit; it takes True or False")
-            elif truth:
-                self._wrong(adaptive, "adaptive training is not in this build yet; it has local_steps: write False")
         engine = self._arguments.node("engine")
         if engine is not None and _word(engine).lower() != "pytorch":
             self._wrong(engine, f"{shown(engine.plain())} does not fit; it takes pytorch")
@@ -345,6 +338,8 @@ def _converted(value: Scalar | list[Node] | dict[str, Node], kind: str) -> Scala
     """The value as FedScale's command line reads it; what does not convert is left for validation to refuse."""
     if kind == "text":
         return str(value) if isinstance(value, int | float) else value
+    if kind == "truth":
+        return value if isinstance(value, list | dict) else _TRUTHS.get(str(value).lower(), value)
     if isinstance(value, str) and CORE_FLOAT.match(value):
         value = resolve_scalar(value)
     if kind == "whole" and isinstance(value, float) and value.is_integer():

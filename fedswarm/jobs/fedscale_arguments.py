@@ -15,7 +15,7 @@ class Argument:
     """An argument that has a place in a job: the setting it becomes, its kind and FedScale's default (None: none)."""
 
     target: tuple[str, ...]
-    kind: Literal["whole", "number", "text"]
+    kind: Literal["whole", "number", "text", "truth"]
     default: str | int | float | None
 
 
@@ -45,9 +45,15 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "weight_decay": Argument(("training", "weight_decay"), "number", 0.0),
     "loss_decay": Argument(("training", "loss_decay"), "number", 0.2),
     "proxy_mu": Argument(("training", "proximal_mu"), "number", 0.1),
+    "adaptive_training": Argument(("training", "adaptive", "enabled"), "truth", False),
+    "budget_recheck_steps": Argument(("training", "adaptive", "recheck_steps"), "whole", 5),
+    "ewma_lambda": Argument(("training", "adaptive", "ewma_lambda"), "number", 0.7),
+    "min_payload_frac": Argument(("training", "adaptive", "min_payload_frac"), "number", 0.3),
+    "run_phase_2": Argument(("training", "adaptive", "run_phase_2"), "truth", True),
     "sample_mode": Argument(("selection", "policy"), "text", "random"),
     "num_participants": Argument(("selection", "participants"), "whole", 4),
     "overcommitment": Argument(("selection", "overcommitment"), "number", 1.3),
+    "t_budget": Argument(("selection", "t_budget_s"), "number", 300),
     "eval_interval": Argument(("evaluation", "interval"), "whole", 5),
     "test_bsz": Argument(("evaluation", "batch_size"), "whole", 128),
     "test_ratio": Argument(("evaluation", "ratio"), "number", 1.0),
@@ -69,12 +75,11 @@ WITHOUT_USE: Final = _names(
     " task model_zoo num_classes input_shape model_size input_dim output_dim openimg_size embedding_file"
     " train_uniform adam_epsilon"
     # arguments of policies and server algorithms; refusing the policy itself is what protects their users
-    " t_budget pacer_step pacer_delta exploration_alpha exploration_factor exploration_decay exploration_min"
+    " pacer_step pacer_delta exploration_alpha exploration_factor exploration_decay exploration_min"
     " sample_window round_threshold round_penalty clip_bound cut_off_util blacklist_rounds blacklist_max_len"
     " dropout_a dropout_b confidence_beta qfed_q yogi_eta yogi_tau yogi_beta yogi_beta2"
     " number_clients_to_refresh_utility number_clients_to_predict_utility amount_clients_predict_train_set"
-    " amount_clients_refresh_train_set ema_alpha g_model h_model collect_data budget_recheck_steps ewma_lambda"
-    " min_payload_frac run_phase_2 max_concurrency max_staleness"
+    " amount_clients_refresh_train_set ema_alpha g_model h_model collect_data max_concurrency max_staleness"
     # arguments of examples and of tasks other than images
     " noise_factor clip_threshold target_delta malicious_factor mlm mlm_probability block_size line_by_line"
     " overwrite_cache clf_block_size vocab_token_size vocab_tag_size epsilon gamma memory_capacity"
@@ -97,7 +102,7 @@ WITHOUT_USE: Final = _names(
 DEVICE_FILES: Final = ("clients_file", "device_conf_file", "device_avail_file")
 
 # These decide what a run computes, so only the values named here are taken.
-DECISIVE: Final = _names("gradient_policy adaptive_training engine resume_from")
+DECISIVE: Final = _names("gradient_policy engine resume_from")
 
 FEDERATED_AVERAGING: Final = frozenset({"fed-avg", "fedavg", "fed_avg", "none"})
 PROXIMAL: Final = "fed-prox"

@@ -78,6 +78,19 @@ class ModelSection(Section):
     options: dict[str, int | float | str | bool] = Field({}, description="keyword arguments of the model's builder")
 
 
+class AdaptiveSection(Section):
+    """Training as much as a client's time allows, then sending as much of the update as it still allows."""
+
+    enabled: bool = Field(
+        False, description="train until selection.t_budget_s is spent, in place of local_steps or local_epochs"
+    )
+    recheck_steps: int = Field(5, ge=1, description="phase 1: mini-batches between two looks at the time left")
+    ewma_lambda: float = Field(0.7, ge=0, lt=1, description="phase 2: memory of the smoothed gain, 0 forgets at once")
+    min_payload_frac: float = Field(0.3, gt=0, le=1, description="smallest share of the update that is worth sending")
+    run_phase_2: bool = Field(True, description="go on step by step while the compressed update still grows")
+    max_local_epochs: int | None = Field(None, ge=1, description="no more passes over a client's shard than these")
+
+
 class TrainingSection(Section):
     """What a client does with the model it gets."""
 
@@ -94,6 +107,7 @@ class TrainingSection(Section):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty of the clients' SGD")
     loss_decay: float = Field(0.2, ge=0, le=1, description="weight of the newest batch in the moving loss")
     proximal_mu: float = Field(0.0, ge=0, description="FedProx: strength of the pull to the round's start model")
+    adaptive: AdaptiveSection = Field(AdaptiveSection(), description="training as much as a client's time allows")
 
     @model_validator(mode="after")
     def _steps_or_epochs(self) -> Self:
@@ -108,6 +122,9 @@ class SelectionSection(Section):
     policy: Literal["random"] = Field("random", description="selection policy")
     participants: int = Field(20, ge=1, description="K: results that a round waits for")
     overcommitment: float = Field(1.3, ge=1, description="floor(K x overcommitment) clients are sampled")
+    t_budget_s: float = Field(
+        300.0, gt=0, description="virtual seconds a client is given; adaptive training's deadline"
+    )
     max_skipped_rounds: int = Field(100, ge=1, description="rounds in a row with nobody available before giving up")
 
 
@@ -166,3 +183,12 @@ class Job(Section):
     evaluation: EvaluationSection = Field(EvaluationSection(), description="when and how the global model is tested")
     devices: DevicesSection = Field(DevicesSection(), description="the simulated devices' speeds")
     exchange: ExchangeSection = Field(ExchangeSection(), description="how weights travel")
+
+    @model_validator(mode="after")
+    def _adaptive_training_is_simulated(self) -> Self:
+        if self.training.adaptive.enabled and self.experiment_mode == "deployment":
+            raise ValueError(
+                "training.adaptive spends simulated time, and deployment has real devices;"
+                " write experiment_mode: simulation, or training.adaptive.enabled: false"
+            )
+        return self

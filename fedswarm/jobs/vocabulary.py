@@ -117,6 +117,8 @@ def _words(rule: Mapping[str, Any]) -> str:
     if kind in ("integer", "number"):
         noun = "a whole number" if kind == "integer" else "a number"
         return noun + _range_words(rule)
+    if kind == "boolean":
+        return "true or false"
     if kind == "object":
         return "a mapping of names to numbers, text, true or false"
     if kind == "string":

@@ -89,6 +89,11 @@ def test_fedscales_defaults_stand_in_for_absent_arguments():
         ("weight_decay", 8e-5, ("training", "weight_decay")),
         ("loss_decay", 0.3, ("training", "loss_decay")),
         ("test_ratio", 0.25, ("evaluation", "ratio")),
+        ("budget_recheck_steps", 9, ("training", "adaptive", "recheck_steps")),
+        ("ewma_lambda", 0.5, ("training", "adaptive", "ewma_lambda")),
+        ("min_payload_frac", 0.2, ("training", "adaptive", "min_payload_frac")),
+        ("run_phase_2", False, ("training", "adaptive", "run_phase_2")),
+        ("t_budget", 358, ("selection", "t_budget_s")),
         ("clock_factor", 30, ("devices", "clock_factor")),
         ("filter_more", 900, ("data", "max_samples")),
         ("ps_port", 29500, ("cluster", "aggregator_port")),
@@ -155,13 +160,19 @@ def test_the_port_may_stand_at_the_top():
 
 
 @pytest.mark.parametrize("value", ['"False"', "False", "false", "0", "no"])
-def test_legacy_truths_are_read_by_meaning(value):
-    assert loaded(adaptive_training=value).job.rounds == 50
+def test_legacy_untruths_are_read_by_meaning(value):
+    assert loaded(adaptive_training=value).job.training.adaptive.enabled is False
 
 
 @pytest.mark.parametrize("value", ['"True"', "True", "1", "yes"])
-def test_adaptive_training_is_refused_however_it_is_spelt(value):
-    assert "job.yml:4:" in told(adaptive_training=value)
+def test_legacy_truths_are_read_by_meaning(value):
+    assert loaded(adaptive_training=value).job.training.adaptive.enabled is True
+
+
+def test_a_word_that_is_no_truth_is_told():
+    assert "job.yml:4:24: job_conf.adaptive_training: 'maybe' does not fit; it takes true or false" in told(
+        adaptive_training="maybe"
+    )
 
 
 def test_keys_of_no_use_share_one_notice():

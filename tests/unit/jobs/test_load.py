@@ -79,3 +79,9 @@ def test_any_text_is_a_job_or_a_located_error(text):
         parse_job(text, "job.yml")
     except (JobError, JobFileError) as error:
         assert str(error).startswith("job.yml")
+
+
+def test_adaptive_training_in_deployment_is_refused_with_both_ways_out():
+    text = "experiment_mode: deployment\ntraining:\n  adaptive: {enabled: true}\n"
+    with pytest.raises(JobError, match="simulation, or training[.]adaptive[.]enabled: false"):
+        parse_job(text)

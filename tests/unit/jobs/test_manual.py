@@ -24,7 +24,8 @@ def section_of(manual, heading):
 
 @pytest.mark.parametrize("setting", LEAVES, ids=lambda setting: setting.dotted)
 def test_the_manual_describes_every_setting_as_the_schema_does(setting):
-    default = "null" if setting.default is None else str(setting.default)
+    written = setting.default
+    default = "null" if written is None else str(written).lower() if isinstance(written, bool) else str(written)
     row = f"| `{setting.path[-1]}` | {setting.takes} | {default} | {setting.description} |"
     heading = f"`{'.'.join(setting.path[:-1])}`:" if len(setting.path) > 1 else "Top level"
     assert row in section_of(JOB_FILE, heading)

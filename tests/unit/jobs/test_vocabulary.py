@@ -13,6 +13,7 @@ from fedswarm.jobs.vocabulary import keys_of, nearest, setting_at
         ("data.partition.kind", "one of iid, dirichlet, shards, natural, data_map"),
         ("exchange.chunk_kib", "a whole number from 16 to 4096, or auto"),
         ("data.folder", "text, or null"),
+        ("training.adaptive.enabled", "true or false"),
         ("training", "a section with keys of its own"),
     ],
 )
