@@ -37,8 +37,8 @@ class FedAvg:
     """Federated averaging: the next model is the weighted mean of the clients' models.
 
     H. B. McMahan, E. Moore, D. Ramage, S. Hampson, B. Agüera y Arcas, *Communication-Efficient Learning of Deep
-    Networks from Decentralized Data*, AISTATS 2017, arXiv:1602.05629, Algorithm 1. Written with updates instead of weights,
-    ``w + sum_k (n_k / n) (w_k - w)``, which is the same mean and lets sums stay on the exact grid.
+    Networks from Decentralized Data*, AISTATS 2017, arXiv:1602.05629, Algorithm 1. Written with updates instead of
+    weights, ``w + sum_k (n_k / n) (w_k - w)``: the same mean, and sums stay on the exact grid.
     """
 
     def init(self, weights: Vector) -> ServerState:
