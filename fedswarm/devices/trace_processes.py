@@ -8,6 +8,7 @@ shares, processors 35 to 100 percent free, batteries from -1 (unknown) to 99 per
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -121,7 +122,7 @@ def battery_sawtooth(random: np.random.Generator, stamps_s: Integers) -> Integer
     return np.where(random.random(len(stamps_s)) < BATTERY_UNKNOWN_SHARE, -1, levels)
 
 
-def activity_boundaries(random: np.random.Generator) -> tuple[Integers, Integers]:
+def activity_boundaries(random: np.random.Generator) -> tuple[list[int], list[int]]:
     """Instants at which a device begins to take part, and at which it stops, as the published file writes them.
 
     2 % of all devices never take part; their first list is empty. The others have 1 to 8 intervals a cycle (one more
@@ -129,23 +130,31 @@ def activity_boundaries(random: np.random.Generator) -> tuple[Integers, Integers
     distribution. Over all devices the share averages 38 %.
     """
     if random.random() < NEVER_ACTIVE_SHARE:
-        return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        return [], [0]
     mean = ACTIVE_SHARE / (1 - NEVER_ACTIVE_SHARE)
     share = random.beta(ACTIVE_SPREAD, ACTIVE_SPREAD * (1 / mean - 1))
     count = int(random.integers(1, MOST_INTERVALS + 1))
     least_s = count * SHORTEST_INTERVAL_S
-    active_s = int(np.clip(share * CYCLE_S, least_s, CYCLE_S - least_s))
-    lengths = np.stack([_divided(random, active_s, count), _divided(random, CYCLE_WHOLE_S - active_s, count)], axis=1)
-    ends = (np.cumsum(lengths) + random.integers(0, CYCLE_WHOLE_S)) % CYCLE_WHOLE_S
-    begin, stop = np.sort(np.roll(ends, 1)[0::2]), np.sort(ends[0::2])
-    # The phase at 0 is said in the list it belongs to, unless a boundary lies there already.
-    if begin[0] < stop[0]:
-        return begin, stop if begin[0] == 0 else np.append(0, stop)
-    return (begin if stop[0] == 0 else np.append(0, begin)), stop
+    active_s = min(max(int(share * CYCLE_S), least_s), CYCLE_WHOLE_S - least_s)
+    begin, stop = [], []
+    instant_s = int(random.integers(0, CYCLE_WHOLE_S))
+    absences_s = _divided(random, CYCLE_WHOLE_S - active_s, count)
+    for presence_s, absence_s in zip(_divided(random, active_s, count), absences_s, strict=True):
+        begin.append(instant_s % CYCLE_WHOLE_S)
+        stop.append((instant_s + presence_s) % CYCLE_WHOLE_S)
+        instant_s += presence_s + absence_s
+    return _with_phase_at_zero(sorted(begin), sorted(stop))
 
 
-def _divided(random: np.random.Generator, total_s: int, pieces: int) -> Integers:
+def _with_phase_at_zero(begin: list[int], stop: list[int]) -> tuple[list[int], list[int]]:
+    """Says the phase at 0 in the list it belongs to, unless a boundary lies there already."""
+    if min(begin[0], stop[0]) == 0:
+        return begin, stop
+    return (begin, [0, *stop]) if begin[0] < stop[0] else ([0, *begin], stop)
+
+
+def _divided(random: np.random.Generator, total_s: int, pieces: int) -> list[int]:
     """A length cut at random into pieces of at least a minute."""
     free_s = total_s - pieces * SHORTEST_INTERVAL_S
-    cuts = np.sort(random.integers(0, free_s + 1, pieces - 1))
-    return np.diff(cuts, prepend=0, append=free_s) + SHORTEST_INTERVAL_S
+    cuts = [0, *sorted(random.integers(0, free_s + 1, pieces - 1).tolist()), free_s]
+    return [after - before + SHORTEST_INTERVAL_S for before, after in pairwise(cuts)]
