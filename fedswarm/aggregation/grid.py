@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fedswarm.errors import NumericRangeError
 from fedswarm.models.layout import Vector
+from fedswarm.models.sparse_update import SparseUpdate
 
 Sum = NDArray[np.float64]
 
@@ -50,36 +51,43 @@ class Grid:
     def _rounding_offset(self) -> float:
         return 1.5 * 2.0 ** (52 - self.bits)
 
-    def check(self, delta: Vector, norm: float | None = None) -> None:
+    def check(self, delta: Vector | SparseUpdate, norm: float | None = None) -> None:
         """Raises :class:`NumericRangeError` unless every coordinate is finite and in range.
 
         ``norm`` is the update's L2 norm if the caller has it: when that is in range, so is every coordinate.
         """
         if norm is not None and norm < self.largest_update:
             return
-        largest = float(np.max(np.abs(delta), initial=0.0))
+        values = delta.values if isinstance(delta, SparseUpdate) else delta
+        largest = float(np.max(np.abs(values), initial=0.0))
         if not largest < self.largest_update:  # also catches NaN
             raise NumericRangeError(
                 f"an update has a coordinate of magnitude {largest:g}; sums are exact below {self.largest_update:g} "
                 "(is the learning rate too high? aggregation.grid_bits trades range for resolution)"
             )
 
-    def add_weighted(self, total: Sum, delta: Vector, share: float) -> None:
+    def add_weighted(self, total: Sum, delta: Vector | SparseUpdate, share: float) -> None:
         """``total += round(share * delta)`` in place; ``delta`` must have passed :meth:`check`, ``0 <= share <= 1``.
 
-        ``total`` is float64 and ``delta`` float32, both of shape ``(P,)``.
+        ``total`` is float64 and ``delta`` float32, both of shape ``(P,)``. A sparse update touches only the weights it
+        has, to the same effect.
         """
-        if total.shape != delta.shape:
-            raise ValueError(f"a sum of shape {total.shape} cannot take an update of shape {delta.shape}")
+        size = delta.size  # of the whole vector, for either kind
+        if total.shape != (size,):
+            raise ValueError(f"a sum of shape {total.shape} cannot take an update of {size} weights")
+        values = delta.values if isinstance(delta, SparseUpdate) else delta
         offset = self._rounding_offset
-        scratch = np.empty(min(BLOCK, delta.size), dtype=np.float64)
-        for start in range(0, delta.size, BLOCK):
-            block = delta[start : start + BLOCK]
+        scratch = np.empty(min(BLOCK, values.size), dtype=np.float64)
+        for start in range(0, values.size, BLOCK):
+            block = values[start : start + BLOCK]
             addend = scratch[: block.size]
             np.multiply(block, share, out=addend, dtype=np.float64)
             addend += offset
             addend -= offset
-            total[start : start + BLOCK] += addend
+            if isinstance(delta, SparseUpdate):
+                total[delta.indices[start : start + BLOCK]] += addend
+            else:
+                total[start : start + BLOCK] += addend
 
 
 def shares(samples: dict[int, int], weighting: str) -> dict[int, float]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from fedswarm.clock import Clock
 from fedswarm.data.dataset import Dataset
 from fedswarm.data.load import load_dataset
 from fedswarm.data.partition import make_partition
@@ -23,13 +26,16 @@ from fedswarm.errors import ModelError
 from fedswarm.jobs.schema import Job
 from fedswarm.models.build import build_model, keyed_torch_randomness
 from fedswarm.models.layout import Layout, Vector
+from fedswarm.models.sparse_update import top_k, top_norm
 from fedswarm.models.weights import FlatWeights
 from fedswarm.randomness import torch_seed
+from fedswarm.training.adaptive_budget import AdaptiveBudget, Stop, Train
 from fedswarm.training.evaluation import EvaluationBlocks
 from fedswarm.training.local_sgd import LocalSGD
+from fedswarm.training.local_work import LocalWork, Payload
 from fedswarm.training.losses import moving_loss, utility
 from fedswarm.training.steps import draw_batches, steps_per_epoch
-from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate
+from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, TimeBudget
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +49,13 @@ class SequentialEngine:
     job's data or model cannot be had.
     """
 
-    def __init__(self, job: Job, dataset: Dataset | None = None) -> None:
-        """Loads what ``job`` names; a ``dataset`` already in memory may be given instead of the job's."""
+    def __init__(self, job: Job, dataset: Dataset | None = None, clock: Clock | None = None) -> None:
+        """Loads what ``job`` names; a ``dataset`` already in memory may be given instead of the job's.
+
+        With a ``clock``, tasks without a budget report how long they trained by it: the measured time of a real device.
+        """
         torch.set_num_threads(1)
+        self._clock = clock
         self._seed = job.seed
         self._section = job.training
         data = load_dataset(job.data) if dataset is None else dataset
@@ -108,49 +118,94 @@ class SequentialEngine:
 
     def _train_client(self, task: ClientTask) -> ClientUpdate:
         shard = self._partition.samples(task.client_id)
-        if task.steps < 1:
+        if task.budget is None and task.steps < 1:
             return ClientUpdate(task.client_id, success=False, error=f"nothing to train: {task.steps} steps")
         self._reset()
         self._sgd.restart()
         self._module.train()
+        batches = draw_batches(self._section, shard, None, self._seed, task.round_index, task.client_id)
         with keyed_torch_randomness(torch_seed(self._seed, task.round_index, "layers", task.client_id)):
-            batch_losses = self._descend(task, shard)
-        return self._update(task, len(shard), batch_losses)
+            if task.budget is None:
+                end, batch_losses = self._train_steps(task, batches)
+            else:
+                end, batch_losses = self._train_within(task.budget, task.learning_rate, batches, len(shard))
+        return self._update(task.client_id, len(shard), end, batch_losses)
 
-    def _update(self, task: ClientTask, shard_samples: int, batch_losses: list[Tensor]) -> ClientUpdate:
-        delta = self._weights.vector - self._start
-        delta_norm = float(torch.linalg.vector_norm(delta))
+    def _train_steps(self, task: ClientTask, batches: Iterator[NDArray[np.int64]]) -> tuple[Stop, list[Tensor]]:
+        """The fixed-step path: everything is sent, and time passes only by the clock, if there is one."""
+        start_s = self._clock.now_s() if self._clock else 0.0
+        batch_losses = self._descend(task.learning_rate, islice(batches, task.steps))
+        compute_s = self._clock.now_s() - start_s if self._clock else 0.0
+        return Stop(keep=1.0, compute_s=compute_s), batch_losses
+
+    def _train_within(
+        self, budget: TimeBudget, learning_rate: float, batches: Iterator[NDArray[np.int64]], shard_samples: int
+    ) -> tuple[Stop, list[Tensor]]:
+        """The adaptive path: does what the budget's machine says."""
+        section = self._section
+        work = LocalWork.of(self.layout, section.batch_size, budget.device)
+        epochs = section.adaptive.max_local_epochs
+        most_steps = None if epochs is None else epochs * steps_per_epoch(section, shard_samples)
+        machine = AdaptiveBudget(budget, work, section.adaptive, Payload.of(self.layout), most_steps)
+        decisions = machine.decisions()
+        batch_losses: list[Tensor] = []
+        decision = next(decisions)
+        while not isinstance(decision, Stop):
+            if isinstance(decision, Train):
+                batch_losses += self._descend(learning_rate, islice(batches, decision.steps))
+                decision = next(decisions)
+            else:
+                change = self._weights.trainable - self._start[: self.layout.trainable_size]
+                decision = decisions.send(top_norm(change.numpy(), decision.keep))
+        return decision, batch_losses
+
+    def _update(self, client_id: int, shard_samples: int, end: Stop, batch_losses: list[Tensor]) -> ClientUpdate:
+        steps = len(batch_losses)
+        update = ClientUpdate(
+            client_id=client_id,
+            success=False,
+            error=end.error,
+            steps=steps,
+            compute_s=end.compute_s,
+            upload_s=end.upload_s,
+            steps_phase1=end.steps_phase1,
+            steps_phase2=end.steps_phase2,
+            dropout_fraction=1 - end.keep,
+        )
+        if end.error:
+            return update
+        change = self._weights.vector - self._start
+        delta_norm = float(torch.linalg.vector_norm(change))
         losses = torch.cat(batch_losses).numpy().astype(np.float64)
         if not (math.isfinite(delta_norm) and np.isfinite(losses).all()):
             problem = f"training diverged: the update's norm is {delta_norm}; lower training.learning_rate"
-            return ClientUpdate(task.client_id, success=False, error=problem)
+            return replace(update, error=problem)
         sizes = np.array([len(batch) for batch in batch_losses])
         means = np.add.reduceat(losses, np.cumsum(sizes) - sizes) / sizes
-        section = self._section
-        return ClientUpdate(
-            client_id=task.client_id,
+        section, delta = self._section, change.numpy()
+        return replace(
+            update,
             success=True,
-            delta=delta.numpy(),
+            delta=delta if end.keep == 1 else top_k(delta, end.keep, self.layout.trainable_size),
             moving_loss=moving_loss(means, steps_per_epoch(section, shard_samples), section.loss_decay),
-            utility=utility(losses, shard_samples, task.steps * section.batch_size),
+            utility=utility(losses, shard_samples, steps * section.batch_size),
             delta_norm=delta_norm,
-            steps=task.steps,
             trained_samples=len(losses),
         )
 
-    def _descend(self, task: ClientTask, shard: NDArray[np.int64]) -> list[Tensor]:
-        """Runs the task's steps; the per-sample losses of each. Nothing here waits for a number."""
+    def _descend(self, learning_rate: float, batches: Iterable[NDArray[np.int64]]) -> list[Tensor]:
+        """One step on each batch; the per-sample losses of each. Nothing here waits for a number."""
         parameters = self._weights.parameters
         start = self._start[: self.layout.trainable_size]
         batch_losses: list[Tensor] = []
-        for batch in draw_batches(self._section, shard, task.steps, self._seed, task.round_index, task.client_id):
+        for batch in batches:
             chosen = torch.from_numpy(batch)
             scores = self._module(self._train.inputs.index_select(0, chosen))
             losses = cross_entropy(scores, self._train.labels.index_select(0, chosen), reduction="none")
             # The gradient of the mean, without a node for the mean in the graph.
             shares = torch.full_like(losses, 1 / len(batch))
             gradients = torch.autograd.grad(losses, parameters, shares, allow_unused=True, materialize_grads=True)
-            self._sgd.step(gradients, task.learning_rate, start)
+            self._sgd.step(gradients, learning_rate, start)
             batch_losses.append(losses.detach())
         return batch_losses
 

@@ -10,6 +10,7 @@ A job gives ``local_steps`` or ``local_epochs``, and they differ in what happens
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -45,21 +46,22 @@ def trained_samples(section: TrainingSection, samples: int, steps: int) -> int:
 
 
 def draw_batches(
-    section: TrainingSection, shard: Integers, steps: int, seed: int, round_index: int, client_id: int
+    section: TrainingSection, shard: Integers, steps: int | None, seed: int, round_index: int, client_id: int
 ) -> Iterator[Integers]:
-    """The first ``steps`` mini-batches of a client in a round: parts of ``shard``, shuffled anew each epoch.
+    """The first ``steps`` mini-batches of a client in a round, or all of them, without end.
 
-    They depend on the arguments alone, so whoever trains the client draws the same ones, and more steps only add
-    batches at the end.
+    They are parts of ``shard``, shuffled anew each epoch. They depend on the arguments alone, so whoever trains the
+    client draws the same ones, and more steps only add batches at the end.
     """
     draws = generator(seed, round_index, "batches", client_id)
+    return islice(_shuffled_batches(section, shard, draws), steps)
+
+
+def _shuffled_batches(section: TrainingSection, shard: Integers, draws: np.random.Generator) -> Iterator[Integers]:
     seen = _epoch_samples(section, len(shard))
-    left = steps
-    while left > 0:
+    while True:
         order = draws.permutation(shard)[:seen]
-        starts = range(0, seen, section.batch_size)[:left]
-        yield from (order[start : start + section.batch_size] for start in starts)
-        left -= len(starts)
+        yield from (order[start : start + section.batch_size] for start in range(0, seen, section.batch_size))
 
 
 def _epoch_samples(section: TrainingSection, samples: int) -> int:

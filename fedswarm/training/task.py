@@ -9,37 +9,61 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedswarm.devices.world import ClientTime
 from fedswarm.models.layout import Layout, Vector
+from fedswarm.models.sparse_update import SparseUpdate
+
+
+@dataclass(frozen=True)
+class TimeBudget:
+    """Virtual time in which a client is to train and send: ``budget_s`` seconds of its device, from ``start_s`` on.
+
+    The download comes before: ``start_s`` is when it has ended, ``budget_s`` what it has left of the round's budget.
+    """
+
+    start_s: float
+    budget_s: float
+    device: ClientTime
 
 
 @dataclass(frozen=True)
 class ClientTask:
-    """One client's training in one round: ``steps`` mini-batches."""
+    """One client's training in one round: ``steps`` mini-batches or, with a ``budget``, as many as that allows."""
 
     client_id: int
     round_index: int
     steps: int
     learning_rate: float
+    budget: TimeBudget | None = None
 
 
 @dataclass(frozen=True)
 class ClientUpdate:
     """What a client brings back.
 
-    ``delta`` is the trained minus the loaded weights, over the whole layout, float32; it is absent and the numbers are
-    zero when ``success`` is false, and ``error`` then says why. ``delta_norm`` is its Euclidean norm,
-    ``trained_samples`` counts samples as often as they were seen.
+    ``delta`` is the trained minus the loaded weights, over the whole layout, float32, and sparse if part of it is not
+    to be sent; it is absent when ``success`` is false, and ``error`` then says why. ``delta_norm`` is the Euclidean
+    norm of the whole change, ``trained_samples`` counts samples as often as they were seen.
+
+    With a budget, ``compute_s`` and ``upload_s`` are simulated seconds, those so far if the client failed; a measuring
+    engine fills in ``compute_s`` by its clock. Otherwise they are 0: whoever planned the task knows them.
+    ``dropout_fraction`` is the share of trainable weights that is not sent.
     """
 
     client_id: int
     success: bool
     error: str = ""
-    delta: Vector | None = None
+    delta: Vector | SparseUpdate | None = None
     moving_loss: float = 0.0
     utility: float = 0.0
     delta_norm: float = 0.0
     steps: int = 0
     trained_samples: int = 0
+    compute_s: float = 0.0
+    upload_s: float = 0.0
+    steps_phase1: int = 0
+    steps_phase2: int = 0
+    dropout_fraction: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -83,5 +83,5 @@ def test_any_text_is_a_job_or_a_located_error(text):
 
 def test_adaptive_training_in_deployment_is_refused_with_both_ways_out():
     text = "experiment_mode: deployment\ntraining:\n  adaptive: {enabled: true}\n"
-    with pytest.raises(JobError, match="simulation, or training[.]adaptive[.]enabled: false"):
+    with pytest.raises(JobError, match=r"simulation, or training\.adaptive\.enabled: false"):
         parse_job(text)
