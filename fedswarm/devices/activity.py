@@ -77,7 +77,7 @@ class Activity:
         return row_of_each(self.offsets).astype(np.int32)
 
     @cached_property
-    def _leaves_s(self) -> Floats:
+    def interval_leaves_s(self) -> Floats:
         """When the activity begun in each interval ends, counted from its cycle's start: past 48 h if it goes on."""
         leaves = self.ends_s.astype(np.float64)
         present = np.flatnonzero(np.diff(self.offsets) > 0)
@@ -114,7 +114,7 @@ class Activity:
         found = last_not_after(self.starts_s, first[present], count[present], in_cycle[present])
         within = (self.starts_s[found] <= in_cycle[present]) & (in_cycle[present] < self.ends_s[found])
         held = present[within]
-        leaves[held] = (np.broadcast_to(now_s, rows.shape) - in_cycle)[held] + self._leaves_s[found[within]]
+        leaves[held] = (np.broadcast_to(now_s, rows.shape) - in_cycle)[held] + self.interval_leaves_s[found[within]]
         return leaves
 
     def next_active_s(self, now_s: float) -> float:

@@ -6,22 +6,18 @@ Compute time carries the published log-normal noise (sigma 0.25, mean 0.9), draw
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedswarm.devices.noise import compute_noise, keyed_uniforms
 from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
 from fedswarm.devices.time_model import Floats, PhaseTimes, Workload
 from fedswarm.devices.world import ClientIds, ClientTime
 from fedswarm.jobs.schema import DevicesSection
-from fedswarm.randomness import generator
-
-NOISE_SIGMA: Final = 0.25
-NOISE_MEAN: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -117,18 +113,10 @@ class StaticClientTime:
         return True
 
 
-def compute_noise(seed: int, round_index: int, client_ids: ClientIds) -> Floats:
-    """Log-normal speed factors of mean 0.9, one for each client in that round."""
-    mu = math.log(NOISE_MEAN) - NOISE_SIGMA**2 / 2
-    draws = [generator(seed, round_index, "compute-noise", int(client)).standard_normal() for client in client_ids]
-    factors: Floats = np.exp(mu + NOISE_SIGMA * np.asarray(draws, dtype=np.float64))
-    return factors
-
-
 def _draw_by_count(counts: Mapping[float, int], client_ids: ClientIds, seed: int, purpose: str) -> Floats:
     """One value a client, each value as frequent as its count; a client's value depends on its own id alone."""
     values = np.asarray(list(counts), dtype=np.float64)
     edges = np.cumsum(np.asarray(list(counts.values()), dtype=np.float64))
-    draws = np.asarray([generator(seed, 0, purpose, int(client)).random() for client in client_ids], dtype=np.float64)
+    draws = keyed_uniforms(seed, 0, purpose, client_ids)
     drawn: Floats = values[np.searchsorted(edges, draws * edges[-1], side="right")]
     return drawn

@@ -76,7 +76,8 @@ class TraceTable:
             soon = np.minimum(start_s + need / level, segment_end)
             late = np.maximum(segment_end, self._reach(first, last, cycle_s, self.integrals.take(at + 1) + beyond))
             done = np.where(beyond > 0, late, soon)
-        done[work == 0] = start_s[work == 0]
+        at_once = (work == 0) | (need == 0)
+        done[at_once] = start_s[at_once]
         done[~np.isfinite(done) | ~np.isfinite(start_s)] = math.inf
         return done
 

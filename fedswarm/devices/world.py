@@ -71,7 +71,7 @@ class DeviceWorld(Protocol):
         ...
 
     def next_online_s(self, now_s: float) -> float:
-        """The first instant after ``now_s`` at which somebody is online; infinite if that never happens."""
+        """The first instant from ``now_s`` on at which somebody is online; infinite if that never happens."""
         ...
 
     def client_time(self, client_id: int, round_index: int) -> ClientTime:

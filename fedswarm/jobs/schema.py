@@ -148,6 +148,9 @@ class EvaluationSection(Section):
 class DevicesSection(Section):
     """The simulated devices' speeds."""
 
+    population: Text = Field(
+        "static", description="static (always on, one speed each), default, or a file that fedswarm devices wrote"
+    )
     clock_factor: float = Field(1.0, gt=0, description="scales compute and network time alike")
     compute_scale: float | None = Field(None, gt=0, description="scales compute time; clock_factor when absent")
     network_scale: float | None = Field(None, gt=0, description="scales transfer time; clock_factor when absent")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
-from fedswarm.devices.static import StaticDevices, compute_noise
+from fedswarm.devices.static import StaticDevices
 from fedswarm.devices.time_model import Workload, megabits
 from fedswarm.jobs.schema import DevicesSection
 
@@ -48,21 +48,6 @@ def test_dropout_shortens_the_upload_alone() -> None:
     half = one_device(1e9, 72.0, 1.0).phase_times(np.asarray([0]), 0, 0.0, Workload(10.0, 1000, 16, steps, 0.5))
     assert half.upload_s[0] == full.upload_s[0] / 2
     assert half.download_s[0] == full.download_s[0]
-
-
-def test_noise_depends_on_seed_round_and_client_alone() -> None:
-    """Defect D20: the executor that simulated a client used to decide its noise."""
-    together = compute_noise(7, 3, np.asarray([5, 9], dtype=np.int64))
-    apart = compute_noise(7, 3, np.asarray([9], dtype=np.int64))
-    assert together[1] == apart[0]
-    assert compute_noise(7, 4, np.asarray([9], dtype=np.int64))[0] != apart[0]
-
-
-def test_noise_has_the_published_mean_and_spread() -> None:
-    """Reference appendix A.6: mean 0.9, median 0.872."""
-    draws = compute_noise(1, 0, np.arange(4000, dtype=np.int64))
-    assert np.mean(draws) == pytest.approx(0.9, abs=0.015)
-    assert np.median(draws) == pytest.approx(0.872, abs=0.015)
 
 
 def test_speeds_are_as_frequent_as_in_the_published_table() -> None:
