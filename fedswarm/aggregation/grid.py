@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.errors import NumericRangeError
-from fedswarm.models.layout import Vector
-from fedswarm.models.sparse_update import SparseUpdate
+from fedswarm.models.sparse_update import SparseUpdate, Update
 
 Sum = NDArray[np.float64]
 
@@ -51,7 +50,7 @@ class Grid:
     def _rounding_offset(self) -> float:
         return 1.5 * 2.0 ** (52 - self.bits)
 
-    def check(self, delta: Vector | SparseUpdate, norm: float | None = None) -> None:
+    def check(self, delta: Update, norm: float | None = None) -> None:
         """Raises :class:`NumericRangeError` unless every coordinate is finite and in range.
 
         ``norm`` is the update's L2 norm if the caller has it: when that is in range, so is every coordinate.
@@ -66,7 +65,7 @@ class Grid:
                 "(is the learning rate too high? aggregation.grid_bits trades range for resolution)"
             )
 
-    def add_weighted(self, total: Sum, delta: Vector | SparseUpdate, share: float) -> None:
+    def add_weighted(self, total: Sum, delta: Update, share: float) -> None:
         """``total += round(share * delta)`` in place; ``delta`` must have passed :meth:`check`, ``0 <= share <= 1``.
 
         ``total`` is float64 and ``delta`` float32, both of shape ``(P,)``. A sparse update touches only the weights it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ class SparseUpdate:
         vector = np.zeros(self.size, dtype=np.float32)
         vector[self.indices] = self.values
         return vector
+
+
+Update: TypeAlias = Vector | SparseUpdate
 
 
 def kept_weights(trainable_size: int, keep: float) -> int:

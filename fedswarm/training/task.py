@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fedswarm.devices.world import ClientTime
 from fedswarm.models.layout import Layout, Vector
-from fedswarm.models.sparse_update import SparseUpdate
+from fedswarm.models.sparse_update import Update
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ClientUpdate:
     client_id: int
     success: bool
     error: str = ""
-    delta: Vector | SparseUpdate | None = None
+    delta: Update | None = None
     moving_loss: float = 0.0
     utility: float = 0.0
     delta_norm: float = 0.0

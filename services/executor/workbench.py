@@ -12,6 +12,7 @@ import numpy as np
 from fedswarm.aggregation.grid import Grid, Sum
 from fedswarm.errors import NumericRangeError, WireError
 from fedswarm.models.layout import Vector
+from fedswarm.models.sparse_update import Update
 from fedswarm.rounds.messages import ClientReport
 from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, Engine
 
@@ -29,7 +30,7 @@ class Workbench:
         self._grid = grid
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
         self._loaded: int | None = None
-        self._updates: dict[tuple[int, int], dict[int, Vector]] = {}
+        self._updates: dict[tuple[int, int], dict[int, Update]] = {}
 
     async def initial_weights(self) -> Vector:
         """Version 0 of the model, from the job's seed."""
@@ -40,7 +41,7 @@ class Workbench:
 
         def work() -> list[ClientReport]:
             self._load(version, weights)
-            kept: dict[int, Vector] = {}
+            kept: dict[int, Update] = {}
             reports = [self._report(self._engine.train(task), kept) for task in tasks]
             self._updates[version, lease_id] = kept
             return reports
@@ -85,7 +86,7 @@ class Workbench:
             self._engine.load(weights)
             self._loaded = version
 
-    def _report(self, update: ClientUpdate, kept: dict[int, Vector]) -> ClientReport:
+    def _report(self, update: ClientUpdate, kept: dict[int, Update]) -> ClientReport:
         success, error = update.success, update.error
         if success and update.delta is not None:
             try:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedswarm.aggregation.grid import BLOCK, Grid, shares
 from fedswarm.errors import NumericRangeError
+from fedswarm.models.sparse_update import SparseUpdate, top_k
 
 GRID = Grid()
 
@@ -102,3 +103,29 @@ def test_the_golden_weighted_average_of_the_reference() -> None:
     GRID.add_weighted(total, np.asarray([1.0], dtype=np.float32), given_shares[1])
     GRID.add_weighted(total, np.asarray([4.0], dtype=np.float32), given_shares[2])
     assert total[0] == pytest.approx(2.0, abs=GRID.quantum)
+
+
+@given(st.integers(1, 3 * BLOCK), st.floats(0, 1), st.floats(0.01, 1), st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_a_sparse_update_adds_the_same_bits_as_its_dense_vector(
+    size: int, share: float, keep: float, seed: int
+) -> None:
+    first, second = updates(2, size, seed)
+    sparse = top_k(second, keep, size)
+    totals = [np.zeros(size), np.zeros(size)]
+    for total, update in zip(totals, (sparse, sparse.dense()), strict=True):
+        GRID.add_weighted(total, first, 0.3)
+        GRID.add_weighted(total, update, share)
+    assert totals[0].tobytes() == totals[1].tobytes()
+
+
+def test_a_sparse_update_is_checked_by_the_values_it_has() -> None:
+    update = SparseUpdate(5, np.asarray([2], dtype=np.uint32), np.asarray([3000.0], dtype=np.float32))
+    with pytest.raises(NumericRangeError, match="magnitude 3000"):
+        GRID.check(update)
+
+
+def test_a_sparse_update_of_another_size_is_refused() -> None:
+    update = SparseUpdate(5, np.asarray([2], dtype=np.uint32), np.asarray([1.0], dtype=np.float32))
+    with pytest.raises(ValueError, match="cannot take an update of 5 weights"):
+        GRID.add_weighted(np.zeros(4), update, 1.0)
