@@ -51,6 +51,27 @@ def order_faults(field: str, stamps: NDArray[Any], offsets: Offsets) -> Iterator
         yield Fault(row, f"{field}[{index}] is {stamps[position]:g} after {stamps[position - 1]:g}: sort the stamps")
 
 
+def grid_faults(field: str, values: NDArray[Any], offsets: Offsets, steps: int) -> Iterator[Fault]:
+    """Rows with a value between two multiples of ``1 / steps``."""
+    if values.dtype.kind != "f":
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        between = np.mod(values * np.float32(steps), np.float32(1)) != 0
+    for row, position, index in _first_in_row(between, offsets):
+        yield Fault(row, f"{field}[{index}] is {values[position]!r}: it must be a multiple of 1/{steps}")
+
+
+def interval_faults(starts_s: NDArray[Any], ends_s: NDArray[Any], offsets: Offsets) -> Iterator[Fault]:
+    """Rows with an active interval that is empty or does not lie after the one before."""
+    wrong = ~(starts_s < ends_s)
+    touching = np.zeros(len(starts_s), dtype=np.bool_)
+    touching[1:] = starts_s[1:] <= ends_s[:-1]
+    touching[offsets[:-1][offsets[:-1] < len(starts_s)]] = False
+    for row, position, index in _first_in_row(wrong | touching, offsets):
+        span = f"[{starts_s[position]:g}, {ends_s[position]:g})"
+        yield Fault(row, f"active interval {index}, {span}, is empty or begins before the one ahead of it has ended")
+
+
 def empty_faults(field: str, offsets: Offsets) -> Iterator[Fault]:
     """Rows without a sample."""
     for row in np.flatnonzero(np.diff(offsets) == 0):
