@@ -10,7 +10,7 @@ name of a system its version). Real devices are not so: a fast processor comes w
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Generic, TypeVar
@@ -18,6 +18,8 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 
 from fedswarm.devices import synthesis_tables as tables
+from fedswarm.devices.population import Population
+from fedswarm.devices.population_file import MAX_DEVICES
 from fedswarm.devices.profile import DeviceProfile
 from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
 from fedswarm.devices.trace_processes import (
@@ -86,9 +88,17 @@ _LINK_RATES: Final = np.asarray(list(tables.LINK_RATE_SHARES), dtype=np.int64)
 LINK_RATE_CHAIN: Final = LinkRateChain(list(tables.LINK_RATE_SHARES.values()))
 
 
-def synthesize(seed: int, devices: int, density: TraceDensity = TraceDensity()) -> Iterator[DeviceProfile]:
-    """Devices 0 to ``devices - 1``, one after the other."""
-    return (synthesize_device(seed, device, density) for device in range(devices))
+def synthesize_population(seed: int, devices: int, density: TraceDensity = TraceDensity()) -> Population:
+    """Devices 0 to ``devices - 1``. Raises DataError if that is none or more than a population file holds."""
+    if not 1 <= devices <= MAX_DEVICES:
+        raise DataError(f"{devices} devices: choose 1 to {MAX_DEVICES:,}")
+    return Population.from_profiles(
+        (synthesize_device(seed, device, density) for device in range(devices)),
+        provenance=(
+            f"synthetic: {devices} devices, seed {seed}, {density.network_points} network and "
+            f"{density.compute_points} compute samples each; drawn independently from published frequencies"
+        ),
+    )
 
 
 def synthesize_device(seed: int, device_id: int, density: TraceDensity = TraceDensity()) -> DeviceProfile:
