@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fedswarm.cli import data, job_files, logs, runs, stop, submit
+from fedswarm.cli import data, devices, job_files, logs, runs, stop, submit
 from fedswarm.errors import FedswarmError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(stop.stop)
 app.command()(job_files.validate)
 app.command()(job_files.schema)
 app.add_typer(data.app, name="data")
+app.add_typer(devices.app, name="devices")
 
 
 def main() -> None:
