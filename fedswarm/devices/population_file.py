@@ -46,15 +46,12 @@ def save_population(path: Path, population: Population) -> None:
         "excluded": list(population.excluded),
     }
     about["blake3"] = _digest(columns, about)
-    part = path.with_name(f".{path.name}.part")
+    metadata = {METADATA_KEY: json.dumps(about, sort_keys=True)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(columns), part, metadata={METADATA_KEY: json.dumps(about, sort_keys=True)})
-        part.replace(path)
+        _write_atomically(path, columns, metadata)
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot write the population {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load_population(path: Path) -> Population:
@@ -75,6 +72,15 @@ def load_population(path: Path) -> Population:
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return _without_faults(path, population)
+
+
+def _write_atomically(path: Path, columns: Columns, metadata: dict[str, str]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        save_file(dict(columns), part, metadata=metadata)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _without_faults(path: Path, population: Population) -> Population:
