@@ -121,6 +121,11 @@ def test_without_phase_2_the_leftover_steps_are_trained_at_once():
     assert end == Stop(keep=1.0, compute_s=83.0, upload_s=20.0, steps_phase1=83)
 
 
+def test_the_last_block_that_fits_ends_phase_1_even_if_the_device_speeds_up():
+    end = end_of(25.9, Changing(flops=(1.0, 10.0)), start_s=5.0, run_phase_2=False)
+    assert end.steps_phase1 == 5
+
+
 def test_with_phase_2_it_takes_the_leftover_steps_one_by_one():
     end = end_of(103.0, norm=[0, 3, 2].__getitem__, ewma_lambda=0.0)
     assert (end.steps_phase1, end.steps_phase2, end.keep) == (80, 2, 1.0)

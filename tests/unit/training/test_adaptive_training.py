@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from fedswarm.data.dataset import Dataset, Split
 from fedswarm.devices.static import StaticClientTime
 from fedswarm.jobs.schema import AdaptiveSection, DataSection, Job, ModelSection, TrainingSection
 from fedswarm.models.sparse_update import SparseUpdate, kept_weights, top_k
 from fedswarm.training.sequential import SequentialEngine
+from fedswarm.training.steps import draw_batches
 from fedswarm.training.task import ClientTask, TimeBudget
 
 STEP_S = 2.0
@@ -155,12 +157,17 @@ def test_fedprox_pulls_adaptive_clients_too():
     assert near < far
 
 
-def test_the_utility_counts_all_steps():
-    engine = engine_for(max_local_epochs=1)
-    update = engine.train(task(engine, 1e4))
-    # A shard of twenty samples gives two batches of eight: sixteen samples.
-    assert update.steps == 2
-    assert update.utility == engine.train(plain(2)).utility
+def test_the_utility_is_over_all_steps():
+    engine, data = engine_for("lr", max_local_epochs=1), dataset()
+    unmoved = replace(task(engine, 1e4), learning_rate=1e-30)
+    weights = engine.layout.split(engine.initial_weights())
+    shard = engine._partition.samples(3)
+    seen = np.concatenate(list(draw_batches(TrainingSection(local_steps=2, batch_size=8), shard, 2, 233, 1, 3)))
+    scores = data.train.inputs[seen].flatten(1) @ torch.from_numpy(weights["1.weight"]).T
+    scores += torch.from_numpy(weights["1.bias"])
+    losses = cross_entropy(scores, data.train.labels[seen], reduction="none").numpy()
+    assert len(seen) == 16
+    assert engine.train(unmoved).utility == pytest.approx(16 * np.sqrt(np.mean(losses**2)), rel=1e-5)
 
 
 @dataclass(frozen=True)
