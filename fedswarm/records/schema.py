@@ -35,12 +35,17 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class ClientTimes:
-    """How a client's round splits into phases, in virtual seconds, and how much it trained."""
+    """How a client's round splits into phases, and how much it trained.
+
+    Seconds are virtual, in deployment wall seconds. ``steps`` are those of adaptive training's phase 1, or all of them
+    where there are no phases.
+    """
 
     download_s: float
     compute_s: float
     upload_s: float
     steps: int = 0
+    steps_phase2: int = 0
     dropout_fraction: float = 0.0
 
     @property
@@ -49,12 +54,14 @@ class ClientTimes:
         return self.download_s + self.compute_s + self.upload_s
 
     def payload(self) -> Payload:
-        """Keys of the family: ``t_dl``, ``t_comp``, ``t_ul`` (virtual s), ``iters`` (batches), ``dropout_frac``."""
+        """Keys of the family: ``t_dl``, ``t_comp``, ``t_ul`` (s), ``iters`` (batches) and by phase, ``dropout_frac``."""
         return {
             "t_dl": self.download_s,
             "t_comp": self.compute_s,
             "t_ul": self.upload_s,
-            "iters": self.steps,
+            "iters": self.steps + self.steps_phase2,
+            "iters_p1": self.steps,
+            "iters_p2": self.steps_phase2,
             "dropout_frac": self.dropout_fraction,
         }
 
@@ -79,7 +86,7 @@ class ClientOutcome:
             times.compute_s,
             times.upload_s,
             times.steps,
-            0,
+            times.steps_phase2,
             times.dropout_fraction,
             self.predicted_utility,
             self.computed_utility,

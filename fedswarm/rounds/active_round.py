@@ -2,17 +2,18 @@
 
 An update counts once its sum is *added* to the round's total. Until then it exists on one executor only, so when that
 executor is lost its leases are trained again by others. Training is a function of (seed, round, client), hence the same
-updates result, and the verdict with them.
+updates result, and the verdict with them. Where clients are pinned to their executor (deployment) nobody else can train
+them: they are reported as failed instead.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fedswarm.aggregation.grid import shares
-from fedswarm.rounds.ledger import LeaseLedger
+from fedswarm.rounds.ledger import Lease, LeaseLedger
 from fedswarm.rounds.messages import (
     AddSum,
     ClientReport,
@@ -23,6 +24,7 @@ from fedswarm.rounds.messages import (
     SendTrain,
 )
 from fedswarm.rounds.plan import RoundPlan
+from fedswarm.rounds.rules import RoundRules, Verdict
 from fedswarm.training.task import BlockResult
 
 Cohort = tuple[int, ...]
@@ -39,49 +41,57 @@ class UploadOrder:
 
 
 class ActiveRound:
-    """Drives one round from its plan to a complete sum; a round without a plan only tests the model."""
+    """Drives one round from its plan to a complete sum.
+
+    Args:
+        plan: what was decided beforehand.
+        rules: how it is judged.
+        weighting: how shares follow from samples (``aggregation.weighting``).
+        hosts: with pinned clients, the executor of each.
+        ids: where lease and order numbers come from; they never repeat in a run.
+        now_s: the present instant.
+    """
 
     def __init__(
-        self, version: int, plan: RoundPlan | None, test: list[Blocks], weighting: str, ids: Iterator[int], now_s: float
+        self,
+        plan: RoundPlan,
+        rules: RoundRules,
+        weighting: str,
+        hosts: Mapping[int, str],
+        ids: Iterator[int],
+        now_s: float,
     ) -> None:
-        self.version = version
         self.plan = plan
         self.started_s = now_s
         self.reports: dict[int, ClientReport] = {}
         self.trained_by: dict[int, str] = {}
-        self.tests: dict[int, BlockResult] = {}
+        self._rules = rules
         self._weighting = weighting
+        self._hosts = hosts
         self._ids = ids
-        self._training: LeaseLedger[Cohort] = LeaseLedger(plan.cohorts if plan else (), ids)
-        self._testing: LeaseLedger[Blocks] = LeaseLedger(test, ids)
+        self._training: LeaseLedger[Cohort] = LeaseLedger(plan.cohorts, ids)
         self._orders: dict[int, UploadOrder] = {}
         self._added: dict[int, UploadOrder] = {}
-        self._test_recorded = not test
-
-    # Work out
 
     def issue(self, executors: list[str], now_s: float) -> list[Instruction]:
-        """Work for whoever can take some; tests first, they are short."""
-        instructions: list[Instruction] = []
-        for executor in executors:
-            tests = self._testing.issue(executor, len(executors), now_s)
-            instructions += [SendTest(executor, lease.lease_id, self.version, lease.piece) for lease in tests]
-            plan = self.plan
-            if plan is None:
-                continue
-            instructions += [
-                SendTrain(
-                    executor,
-                    lease.lease_id,
-                    plan.round_index,
-                    plan.learning_rate,
-                    tuple((client, plan.steps[client]) for client in lease.piece),
-                )
-                for lease in self._training.issue(executor, len(executors), now_s)
-            ]
-        return instructions
+        """Work for whoever can take some."""
+        plan = self.plan
+        return [
+            SendTrain(
+                executor,
+                lease.lease_id,
+                plan.round_index,
+                plan.learning_rate,
+                tuple(plan.tasks[client] for client in lease.piece),
+            )
+            for executor in executors
+            for lease in self._leases_for(executor, len(executors), now_s)
+        ]
 
-    # Reports in
+    def _leases_for(self, executor: str, executors: int, now_s: float) -> list[Lease[Cohort]]:
+        if not self._rules.pinned:
+            return self._training.issue(executor, executors, now_s)
+        return self._training.issue(executor, executors, now_s, lambda piece: self._hosts.get(piece[0]) == executor)
 
     def trained(self, lease_id: int, reports: tuple[ClientReport, ...]) -> None:
         """Takes a training report, once a lease."""
@@ -89,58 +99,45 @@ class ActiveRound:
         if lease is None:
             return
         by_client = {report.client_id: report for report in reports}
-        missing = ClientReport(0, False, "the executor sent no report of this client", 0.0, 0.0, 0.0, 0, 0)
-        self.reports.update((client, by_client.get(client, missing)) for client in lease.piece)
-        self.trained_by.update((client, lease.executor) for client in lease.piece)
-
-    def tested(self, lease_id: int, blocks: tuple[BlockResult, ...]) -> None:
-        """Takes a test report, once a lease."""
-        if self._testing.complete(lease_id) is not None:
-            self.tests.update((block.block, block) for block in blocks)
-
-    @property
-    def tests_done(self) -> bool:
-        """Whether every test block has been reported."""
-        return self._testing.finished
-
-    def take_test_result(self) -> tuple[BlockResult, ...]:
-        """The blocks of a finished test in order, the first time it is asked for after the test ended; else nothing."""
-        if self._test_recorded or not self._testing.finished:
-            return ()
-        self._test_recorded = True
-        return tuple(self.tests[block] for block in sorted(self.tests))
+        for client in lease.piece:
+            missing = ClientReport(client, False, "the executor sent no report of this client")
+            self.reports[client] = by_client.get(client, missing)
+            self.trained_by[client] = lease.executor
 
     # Verdict and sums
 
     @property
-    def kept(self) -> dict[int, int]:
-        """Clients that count, with their trained samples."""
-        return {client: r.trained_samples for client, r in self.reports.items() if r.success and r.trained_samples > 0}
+    def decided(self) -> bool:
+        """Whether who counts is known."""
+        return self._rules.decided(self.plan, self.reports, self._training.finished)
 
     @property
-    def trained_all(self) -> bool:
-        """Whether every cohort has reported."""
-        return self._training.finished
+    def verdict(self) -> Verdict:
+        """Who counts; only once :attr:`decided`."""
+        return self._rules.verdict(self.plan, self.reports)
 
     def order_sums(self) -> list[Instruction]:
-        """Once everybody reported: has each executor sum what it holds and was not summed yet."""
-        if not self._training.finished or not self.kept:
+        """Once decided: has each executor sum what it holds and was not summed yet."""
+        if not self.decided:
             return []
-        verdict = shares(self.kept, self._weighting)
+        kept = self.verdict.kept
+        if not kept:
+            return []
+        given = shares({client: self.reports[client].trained_samples for client in kept}, self._weighting)
         instructions: list[Instruction] = []
-        given = (*self._orders.values(), *self._added.values())
-        if any(verdict.get(client) != share for order in given for client, share in order.shares.items()):
+        made = (*self._orders.values(), *self._added.values())
+        if any(given.get(client) != share for order in made for client, share in order.shares.items()):
             self._orders.clear()
             self._added.clear()
             instructions.append(DiscardSums())
-        return instructions + self._orders_for(verdict)
+        return instructions + self._orders_for(given)
 
-    def _orders_for(self, verdict: dict[int, float]) -> list[Instruction]:
+    def _orders_for(self, given: dict[int, float]) -> list[Instruction]:
         ordered = {lease for o in (*self._orders.values(), *self._added.values()) for lease in o.lease_ids}
         clients: dict[str, dict[int, float]] = defaultdict(dict)
         leases: dict[str, list[int]] = defaultdict(list)
         for lease in self._training.done:
-            counted = {client: verdict[client] for client in lease.piece if client in verdict}
+            counted = {client: given[client] for client in lease.piece if client in given}
             if lease.lease_id not in ordered and counted:
                 clients[lease.executor].update(counted)
                 leases[lease.executor].append(lease.lease_id)
@@ -150,7 +147,6 @@ class ActiveRound:
             order_id = next(self._ids)
             self._orders[order_id] = order
             pairs = tuple(sorted(order.shares.items()))
-            assert self.plan is not None
             instructions.append(OrderUpload(executor, order_id, self.plan.round_index, order.lease_ids, pairs))
         return instructions
 
@@ -163,42 +159,93 @@ class ActiveRound:
         return [AddSum(order_id)]
 
     @property
-    def complete(self) -> bool:
-        """Whether all that counts is in the round's total and the test, if any, is over."""
-        if not self._testing.finished or not self._training.finished or self._orders:
+    def summed(self) -> bool:
+        """Whether all that counts is in the round's total."""
+        if self._orders or not self.decided:
             return False
         added = {client for order in self._added.values() for client in order.shares}
-        return added == self.kept.keys()
+        return added == set(self.verdict.kept)
 
     # Faults
 
-    def sum_failed(self, order_id: int) -> None:
+    def sum_failed(self, order_id: int, error: str) -> None:
         """An order that cannot be fetched: its leases are trained again."""
         order = self._orders.pop(order_id, None)
         for lease_id in order.lease_ids if order else ():
-            self._training.withdraw(lease_id)
+            self._take_back(lease_id, error)
 
-    def lease_failed(self, lease_id: int) -> None:
-        """An executor gave a lease back."""
-        _ = self._training.withdraw(lease_id) or self._testing.withdraw(lease_id)
+    def lease_failed(self, lease_id: int, error: str) -> bool:
+        """An executor gave a lease back; False when it was not out."""
+        return self._take_back(lease_id, error)
 
-    def lost(self, executor: str) -> int:
+    def lost(self, executor: str, reason: str) -> int:
         """An executor is gone: takes back its leases and every update it had not delivered; returns how many."""
         for order_id in [order_id for order_id, order in self._orders.items() if order.executor == executor]:
             del self._orders[order_id]
         safe = {lease for order in self._added.values() for lease in order.lease_ids}
         gone = self._training.held_by(executor)
         gone += [lease for lease in self._training.done if lease.executor == executor and lease.lease_id not in safe]
-        tests = self._testing.held_by(executor)
         for lease in gone:
-            self._training.withdraw(lease.lease_id)
-        for test in tests:
-            self._testing.withdraw(test.lease_id)
-        return len(gone) + len(tests)
+            self._take_back(lease.lease_id, reason)
+        return len(gone)
 
     def withdraw_overdue(self, now_s: float, timeout_s: float) -> int:
         """Takes back leases that have been out too long; returns how many."""
-        late = [*self._training.overdue(now_s, timeout_s), *self._testing.overdue(now_s, timeout_s)]
+        late = self._training.overdue(now_s, timeout_s)
         for lease in late:
-            self.lease_failed(lease.lease_id)
+            self._take_back(lease.lease_id, f"no report within {timeout_s:g} s")
+        return len(late)
+
+    def _take_back(self, lease_id: int, reason: str) -> bool:
+        """To be issued again; a pinned client has nobody else, so it failed."""
+        if not self._rules.pinned:
+            return self._training.withdraw(lease_id)
+        lease = self._training.drop(lease_id)
+        for client in lease.piece if lease else ():
+            self.reports[client] = ClientReport(client, False, reason, went_away=True)
+        return lease is not None
+
+
+class ActiveTest:
+    """A test of one model version: its leases and the blocks that came back."""
+
+    def __init__(self, version: int, pieces: list[Blocks], ids: Iterator[int]) -> None:
+        self.version = version
+        self.blocks: dict[int, BlockResult] = {}
+        self._leases: LeaseLedger[Blocks] = LeaseLedger(pieces, ids)
+
+    def issue(self, executors: list[str], now_s: float) -> list[Instruction]:
+        """Work for whoever can take some."""
+        return [
+            SendTest(executor, lease.lease_id, self.version, lease.piece)
+            for executor in executors
+            for lease in self._leases.issue(executor, len(executors), now_s)
+        ]
+
+    def tested(self, lease_id: int, blocks: tuple[BlockResult, ...]) -> None:
+        """Takes a report, once a lease."""
+        if self._leases.complete(lease_id) is not None:
+            self.blocks.update((block.block, block) for block in blocks)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every block is in."""
+        return self._leases.finished
+
+    def lease_failed(self, lease_id: int) -> bool:
+        """An executor gave a lease back; False when it was not out."""
+        return self._leases.withdraw(lease_id)
+
+    def lost(self, executor: str) -> int:
+        """An executor is gone: takes back its leases; returns how many."""
+        gone = self._leases.held_by(executor)
+        for lease in gone:
+            self._leases.withdraw(lease.lease_id)
+        return len(gone)
+
+    def withdraw_overdue(self, now_s: float, timeout_s: float) -> int:
+        """Takes back leases that have been out too long; returns how many."""
+        late = self._leases.overdue(now_s, timeout_s)
+        for lease in late:
+            self._leases.withdraw(lease.lease_id)
         return len(late)

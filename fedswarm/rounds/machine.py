@@ -3,43 +3,46 @@
 ::
 
     GATHERING --all executors joined--> STARTING --initial model--> ROUND --all summed, tested--> STEPPING
-                                                                      ^                              |
-                                                                      +------- next version ---------+
-    ROUND of the last version only tests; then DONE. DONE is also where a stop or a fatal error leads.
+                                                                    ^  |                             |
+                                              nobody is available   |  v                             |
+                                                                  WAITING            next version ---+
+    After the last round the machine only tests; then DONE. DONE is also where a stop or a fatal error leads.
 
 Rules to re-check when changing anything here:
 
 - Work goes only to executors in the roster; losing one takes back everything it had not delivered.
 - An update counts once, when its sum is added; late, duplicate or withdrawn reports change nothing.
 - Every sampled client gets exactly one feedback a round, with the round it was sampled in.
-- The virtual clock advances once a round, by the planned duration; wall time never enters a decision about the model.
+- The virtual clock advances once a round, by the verdict's duration; wall time never enters a decision about the model
+  (but in deployment, where it *is* the clock).
 - The final model is always tested, and nothing is planned for a round that will not run.
+- A round in which nobody could take part, or nobody's work counts, moves the clock on and is drawn anew.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
 import numpy as np
 
 from fedswarm import __version__
-from fedswarm.devices.static import StaticDevices
-from fedswarm.devices.world import ClientIds, DeviceWorld
+from fedswarm.devices.world import DeviceWorld
+from fedswarm.devices.worlds import MakeWorld
 from fedswarm.errors import NoParticipantsError, RunFailedError
 from fedswarm.jobs.schema import Job
-from fedswarm.models.layout import Layout
 from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import story
-from fedswarm.rounds.active_round import ActiveRound
+from fedswarm.rounds.active_round import ActiveRound, ActiveTest
+from fedswarm.rounds.feedback import feedback_on
 from fedswarm.rounds.messages import Event, Instruction
-from fedswarm.rounds.plan import Population, RoundPlan, plan_round
-from fedswarm.selection.contract import Feedback
+from fedswarm.rounds.plan import RoundPlan
+from fedswarm.rounds.roster import Roster
+from fedswarm.rounds.rules import RoundRules
+from fedswarm.rounds.ways import make_rules
 from fedswarm.selection.policies import make_selector
 
 # How far the virtual clock moves when somebody is online but nobody can finish a round from here.
@@ -49,7 +52,6 @@ MOST_LEASE_FAILURES: Final = 20
 TEST_LEASES: Final = 8
 
 EndReason = Literal["finished", "stopped", "failed"]
-DevicesFactory = Callable[[ClientIds, Job], DeviceWorld]
 
 
 class Phase(StrEnum):
@@ -59,20 +61,8 @@ class Phase(StrEnum):
     STARTING = "starting"
     ROUND = "round"
     STEPPING = "stepping"
+    WAITING = "waiting"
     DONE = "done"
-
-
-@dataclass(frozen=True)
-class Member:
-    """An executor of the roster."""
-
-    target: str
-    clients: int
-
-
-def static_devices(client_ids: ClientIds, job: Job) -> DeviceWorld:
-    """The default world: always-on devices drawn from the published speeds."""
-    return StaticDevices.draw(client_ids, job.seed, job.devices)
 
 
 class RoundMachine:
@@ -81,26 +71,27 @@ class RoundMachine:
     Args:
         job: the resolved job.
         now_s: the present instant on the shell's monotonic clock.
-        make_devices: builds the device world once the clients are known.
+        make_world: builds the device world once the clients are known.
     """
 
-    def __init__(self, job: Job, now_s: float, make_devices: DevicesFactory = static_devices) -> None:
+    def __init__(self, job: Job, now_s: float, make_world: MakeWorld) -> None:
         self.job = job
         self.phase = Phase.GATHERING
         self.round_index = 0
         self.clock_s = 0.0
-        self.roster: dict[str, Member] = {}
+        self.roster = Roster(own_clients=job.experiment_mode == "deployment")
         self._started_s = now_s
-        self._empty_since_s: float | None = None
-        self._make_devices = make_devices
+        self._deserted_s: float | None = None
+        self._make_world = make_world
         self._selector = make_selector(job)
-        self._devices: DeviceWorld | None = None
-        self._population = Population(np.empty(0, np.int64), {})
-        self._layout: Layout | None = None
-        self._test_blocks = 0
-        self._asked_for_model: str | None = None
+        self._rules: RoundRules | None = None
+        self._world: DeviceWorld | None = None
+        self._asked_for_model = ""
         self._active: ActiveRound | None = None
+        self._test: ActiveTest | None = None
+        self._tested = -1  # the version last put to the test
         self._ids = itertools.count(1)
+        self._draws = 0
         self._skipped = 0
         self._lease_failures = 0
         self._bytes = (0, 0)
@@ -108,9 +99,9 @@ class RoundMachine:
 
     def handle(self, event: Event, now_s: float) -> list[Instruction]:
         """Takes one event at instant ``now_s`` and returns what to do, in order."""
-        if self.phase is Phase.DONE:
-            return []
         match event:
+            case _ if self.phase is Phase.DONE:
+                return []
             case msg.ExecutorJoined():
                 return self._joined(event, now_s)
             case msg.ExecutorLost(executor, reason):
@@ -118,9 +109,8 @@ class RoundMachine:
             case msg.InitialModelArrived():
                 return self._initial_model(now_s)
             case msg.InitialModelFailed(executor, error):
-                return self._fail(
-                    RunFailedError(f"executor {executor} could not build the initial model: {error}"), now_s
-                )
+                failure = f"executor {executor} could not build the initial model: {error}"
+                return self._fail(RunFailedError(failure), now_s)
             case msg.ModelStepped():
                 return self._stepped(event, now_s)
             case msg.StopRequested(reason):
@@ -128,74 +118,68 @@ class RoundMachine:
             case msg.Tick():
                 return self._tick(now_s)
             case _:
-                return self._progress(event, now_s)
+                return self._reported(event, now_s)
 
     # The roster
 
     def _joined(self, event: msg.ExecutorJoined, now_s: float) -> list[Instruction]:
-        misfit = self._misfit(event)
+        misfit = self.roster.misfit(event)
         if misfit:
             return [msg.RefuseExecutor(event.executor, misfit)]
         instructions: list[Instruction] = []
         if event.executor in self.roster:
             instructions += self._lost(event.executor, "it registered again", now_s)
-        if self._layout is None:
-            self._welcome_first(event)
-        self.roster[event.executor] = Member(event.target, len(event.clients))
-        self._empty_since_s = None
-        joined = records.ExecutorJoin(event.executor, event.target, len(event.clients))
-        instructions.append(msg.WriteRecord(joined))
+        known = self.roster.population.samples
+        self.roster.add(event)
+        self._introduce({client: size for client, size in event.clients.items() if client not in known})
+        self._deserted_s = None
+        instructions.append(msg.WriteRecord(records.ExecutorJoin(event.executor, event.target, len(event.clients))))
         if self.phase is Phase.GATHERING and len(self.roster) >= self.job.cluster.executors:
             return instructions + self._start()
+        if self.phase is Phase.STARTING and self._asked_for_model not in self.roster:
+            return instructions + self._ask_for_model()
+        if self.phase is Phase.WAITING:
+            return [*instructions, msg.SendModel(event.executor), *self._begin_round(now_s)]
         if self.phase in (Phase.ROUND, Phase.STEPPING):
             instructions.append(msg.SendModel(event.executor))
         return instructions + self._issue(now_s)
 
-    def _misfit(self, event: msg.ExecutorJoined) -> str:
-        if self._layout is None:
-            return ""
-        if event.layout.schema_hash != self._layout.schema_hash:
-            return "its model has other tensors than the run's: do all executors run the same code and job?"
-        if event.clients != self._population.samples or event.test_blocks != self._test_blocks:
-            return "it holds other clients or test data than the run: do all executors read the same data?"
-        return ""
-
-    def _welcome_first(self, event: msg.ExecutorJoined) -> None:
-        self._layout = event.layout
-        self._test_blocks = event.test_blocks
-        ids = np.asarray(sorted(event.clients), dtype=np.int64)
-        self._population = Population(ids, event.clients)
-        self._devices = self._make_devices(ids, self.job)
-        self._selector.register_clients(ids, np.asarray([event.clients[int(c)] for c in ids], dtype=np.int64))
+    def _introduce(self, newcomers: dict[int, int]) -> None:
+        """Tells the selector of clients that were not known before."""
+        if newcomers:
+            ids = np.asarray(sorted(newcomers), dtype=np.int64)
+            self._selector.register_clients(ids, np.asarray([newcomers[int(c)] for c in ids], dtype=np.int64))
 
     def _lost(self, executor: str, reason: str, now_s: float) -> list[Instruction]:
-        if self.roster.pop(executor, None) is None:
+        if not self.roster.remove(executor):
             return []
-        withdrawn = self._active.lost(executor) if self._active else 0
+        withdrawn = self._active.lost(executor, reason) if self._active else 0
+        withdrawn += self._test.lost(executor) if self._test else 0
         instructions: list[Instruction] = [msg.WriteRecord(records.ExecutorLost(executor, reason, withdrawn))]
         if not self.roster:
-            self._empty_since_s = now_s
+            self._deserted_s = now_s
         if self.phase is Phase.STARTING and executor == self._asked_for_model and self.roster:
-            return instructions + self._start()
-        return instructions + self._issue(now_s)
+            return instructions + self._ask_for_model()
+        return instructions + self._advance(now_s)
 
     # From the first executor to the first round
 
     def _start(self) -> list[Instruction]:
-        first = self.phase is Phase.GATHERING
         self.phase = Phase.STARTING
-        self._asked_for_model = min(self.roster)
-        assert self._layout is not None
-        instructions: list[Instruction] = []
-        if first:
-            federation = records.Federation(
-                clients=len(self._population.client_ids),
-                samples=sum(self._population.samples.values()),
-                model_parameters=self._layout.size,
-                model_bytes=self._layout.nbytes,
-            )
-            instructions.append(msg.WriteRecord(federation))
-        return [*instructions, msg.RequestInitialModel(self._asked_for_model)]
+        self._rules, self._world = make_rules(self.job, self.roster, self._selector, self._make_world)
+        population, layout = self.roster.population, self.roster.layout
+        assert layout is not None
+        federation = records.Federation(
+            clients=len(population.client_ids),
+            samples=sum(population.samples.values()),
+            model_parameters=layout.size,
+            model_bytes=layout.nbytes,
+        )
+        return [msg.WriteRecord(federation), *self._ask_for_model()]
+
+    def _ask_for_model(self) -> list[Instruction]:
+        self._asked_for_model = self.roster.executors[0]
+        return [msg.RequestInitialModel(self._asked_for_model)]
 
     def _initial_model(self, now_s: float) -> list[Instruction]:
         if self.phase is not Phase.STARTING:
@@ -205,41 +189,49 @@ class RoundMachine:
     # A round
 
     def _begin_round(self, now_s: float) -> list[Instruction]:
+        """Plans the next round, or only tests the model when all rounds are over."""
+        last = self.round_index == self.job.rounds
+        tests_due = last or self.round_index % self.job.evaluation.interval == 0
+        if tests_due and self._tested != self.round_index:
+            self._tested = self.round_index
+            self._test = ActiveTest(self.round_index, self._test_pieces(), self._ids)
+        if last:
+            self.phase = Phase.ROUND
+            return self._advance(now_s)
+        try:
+            plan, instructions = self._plan()
+        except NoParticipantsError as error:
+            return self._fail(error, now_s)
+        if plan is None:
+            self.phase = Phase.WAITING
+            return instructions
         self.phase = Phase.ROUND
-        version = self.round_index
-        last = version == self.job.rounds
-        plan: RoundPlan | None = None
-        instructions: list[Instruction] = []
-        if not last:
-            try:
-                plan, instructions = self._plan()
-            except NoParticipantsError as error:
-                return self._fail(error, now_s)
-            executors = sorted(self.roster)
-            begin = story.round_begin(plan, self._selector.describe(), executors, len(self._population.client_ids))
-            instructions.append(msg.WriteRecord(begin))
-        tests = self._test_pieces() if last or version % self.job.evaluation.interval == 0 else []
+        feasible = len(self.roster.population.client_ids)
+        begin = story.round_begin(plan, self._selector.describe(), self.roster.executors, feasible)
+        assert self._rules is not None
         weighting = self.job.aggregation.weighting
-        self._active = ActiveRound(version, plan, tests, weighting, self._ids, now_s)
-        return instructions + self._advance(now_s)
+        self._active = ActiveRound(plan, self._rules, weighting, self.roster.hosts, self._ids, now_s)
+        return [*instructions, msg.WriteRecord(begin), *self._advance(now_s)]
 
-    def _plan(self) -> tuple[RoundPlan, list[Instruction]]:
-        """Plans the round, moving the virtual clock on while nobody could finish one."""
-        assert self._layout is not None and self._devices is not None
+    def _plan(self) -> tuple[RoundPlan | None, list[Instruction]]:
+        """Plans the round, moving the virtual clock on while nobody could take part; None to wait for somebody."""
+        assert self._rules is not None
         skips: list[Instruction] = []
         while True:
-            plan = plan_round(
-                self.job, self.round_index, self.clock_s, self._population, self._layout, self._selector, self._devices
-            )
+            plan = self._rules.plan(self.round_index, self.clock_s, self._draws)
+            self._draws += 1
             if plan.to_run:
-                self._skipped = 0
                 return plan, skips
-            skips.append(msg.WriteRecord(self._skip(plan, self._devices)))
+            if self._rules.pinned:
+                return None, skips  # real clients come when they come
+            reason = "nobody online stays for a whole round" if plan.online else "nobody is online"
+            skips.append(self._skip(reason, IDLE_STEP_S if plan.online else 0.0))
 
-    def _skip(self, plan: RoundPlan, devices: DeviceWorld) -> records.RoundSkipped:
+    def _skip(self, reason: str, at_least_s: float) -> Instruction:
+        """Moves the clock on without a round; raises :class:`NoParticipantsError` when that happens too often."""
+        assert self._world is not None
         self._skipped += 1
-        reason = "nobody is online" if not plan.online else "nobody online stays for a whole round"
-        following = max(devices.next_online_s(self.clock_s), self.clock_s + (IDLE_STEP_S if plan.online else 0.0))
+        following = max(self._world.next_online_s(self.clock_s), self.clock_s + at_least_s)
         if self._skipped > self.job.selection.max_skipped_rounds or math.isinf(following):
             raise NoParticipantsError(
                 f"round {self.round_index}: {reason} at virtual second {self.clock_s:g}, "
@@ -247,38 +239,38 @@ class RoundMachine:
             )
         skipped = records.RoundSkipped(self.round_index, self.clock_s, following, reason)
         self.clock_s = following
-        return skipped
+        return msg.WriteRecord(skipped)
 
     def _test_pieces(self) -> list[tuple[int, ...]]:
-        size = max(1, math.ceil(self._test_blocks / TEST_LEASES))
-        blocks = range(self._test_blocks)
-        return [tuple(blocks[start : start + size]) for start in range(0, self._test_blocks, size)]
+        blocks = range(self.roster.test_blocks)
+        size = max(1, math.ceil(len(blocks) / TEST_LEASES))
+        return [tuple(blocks[start : start + size]) for start in range(0, len(blocks), size)]
 
     def _issue(self, now_s: float) -> list[Instruction]:
-        if self.phase is not Phase.ROUND or self._active is None:
+        if self.phase is not Phase.ROUND:
             return []
-        return self._active.issue(sorted(self.roster), now_s)
+        executors = self.roster.executors
+        tests = self._test.issue(executors, now_s) if self._test else []
+        return tests + (self._active.issue(executors, now_s) if self._active else [])
 
-    def _progress(self, event: Event, now_s: float) -> list[Instruction]:
-        """Everything that an executor tells about the round in progress."""
-        active = self._active
-        if active is None:
-            return []
+    def _reported(self, event: Event, now_s: float) -> list[Instruction]:
+        """Everything that an executor tells about the work in progress."""
+        active, test = self._active, self._test
         instructions: list[Instruction] = []
         match event:
-            case msg.TrainReported(_, lease_id, clients):
+            case msg.TrainReported(_, lease_id, clients) if active:
                 self._lease_failures = 0
                 active.trained(lease_id, clients)
-            case msg.EvaluationReported(_, lease_id, blocks):
+            case msg.EvaluationReported(_, lease_id, blocks) if test:
                 self._lease_failures = 0
-                active.tested(lease_id, blocks)
-            case msg.SumFetched(order_id):
+                test.tested(lease_id, blocks)
+            case msg.SumFetched(order_id) if active:
                 instructions += active.sum_fetched(order_id)
-            case msg.SumFailed(order_id, _):
-                active.sum_failed(order_id)
+            case msg.SumFailed(order_id, error) if active:
+                active.sum_failed(order_id, error)
             case msg.LeaseFailed(executor, lease_id, error):
-                active.lease_failed(lease_id)
-                self._lease_failures += 1
+                known = (active and active.lease_failed(lease_id, error)) or (test and test.lease_failed(lease_id))
+                self._lease_failures += bool(known)
                 if self._lease_failures > MOST_LEASE_FAILURES:
                     failure = (
                         f"{self._lease_failures} leases in a row failed; the last, on executor {executor}: {error}"
@@ -287,39 +279,58 @@ class RoundMachine:
         return instructions + self._advance(now_s)
 
     def _advance(self, now_s: float) -> list[Instruction]:
-        """What follows from the present state of the round: tests to record, sums to order, a step, more work."""
-        active = self._active
-        assert active is not None
+        """What follows from where things stand: a test to record, sums to order, a step, the end, or more work."""
+        if self.phase is not Phase.ROUND:
+            return []
         instructions: list[Instruction] = []
-        blocks = active.take_test_result()
-        if blocks:
-            result = story.evaluation_result(active.version, self.clock_s, blocks)
-            instructions.append(msg.WriteRecord(result))
-        if active.plan is None:
-            return instructions + (self._finish("finished", "", now_s) if active.tests_done else self._issue(now_s))
-        if active.trained_all and not active.kept:
-            return [*instructions, *self._fail(self._nobody_succeeded(active), now_s)]
+        if self._test is not None and self._test.finished:
+            if self._test.blocks:
+                result = story.evaluation_result(self._test.version, self.clock_s, self._test.blocks.values())
+                instructions.append(msg.WriteRecord(result))
+            self._test = None
+        active = self._active
+        if active is None:
+            over = self.round_index == self.job.rounds and self._test is None
+            return instructions + (self._finish("finished", "", now_s) if over else self._issue(now_s))
+        if active.decided and not active.verdict.kept:
+            return [*instructions, *self._nobody_counts(active, now_s)]
         instructions += active.order_sums()
-        if self.phase is Phase.ROUND and active.complete:
+        if active.summed and self._test is None:
             self.phase = Phase.STEPPING
             return [*instructions, msg.StepModel(self.round_index + 1)]
         return instructions + self._issue(now_s)
 
-    def _nobody_succeeded(self, active: ActiveRound) -> RunFailedError:
-        errors = sorted({report.error for report in active.reports.values() if report.error})
-        first = errors[0] if errors else "no reason given"
-        return RunFailedError(f"round {self.round_index}: all {len(active.reports)} clients failed: {first}")
+    def _nobody_counts(self, active: ActiveRound, now_s: float) -> list[Instruction]:
+        """Everybody's training failed: an error if it is a fault, a skipped round if the devices just went away."""
+        faults = sorted({report.error for report in active.reports.values() if not report.went_away})
+        if faults:
+            first = faults[0] or "no reason given"
+            failure = f"round {self.round_index}: all {len(active.reports)} clients failed: {first}"
+            return self._fail(RunFailedError(failure), now_s)
+        self._give_feedback(active)
+        self._active = None
+        closed = msg.CloseRound(active.plan.round_index)
+        assert self._rules is not None
+        lost_s = 0.0 if self._rules.pinned else self.job.selection.t_budget_s
+        try:
+            skip = self._skip("nobody's training counted", lost_s)
+        except NoParticipantsError as error:
+            return self._fail(error, now_s)
+        return [closed, skip, *self._begin_round(now_s)]
 
     def _stepped(self, event: msg.ModelStepped, now_s: float) -> list[Instruction]:
         active = self._active
-        if self.phase is not Phase.STEPPING or active is None or active.plan is None:
+        if self.phase is not Phase.STEPPING or active is None:
             return []
+        verdict = active.verdict
         spent = (event.aggregator_bytes - self._bytes[0], event.peer_bytes - self._bytes[1])
         self._bytes = (event.aggregator_bytes, event.peer_bytes)
-        summary = story.round_summary(active, now_s - active.started_s, *spent)
-        info = story.client_info(active, self.job.selection.policy, self._utilities)
-        self._give_feedback(active, active.plan)
-        self.clock_s += active.plan.duration_s
+        summary = story.round_summary(active, verdict, now_s - active.started_s, *spent)
+        info = story.client_info(active, verdict, self.job.selection.policy, self._utilities)
+        self._give_feedback(active)
+        self._active = None
+        self._skipped = 0
+        self.clock_s += verdict.duration_s
         self.round_index += 1
         return [
             msg.CloseRound(active.plan.round_index),
@@ -329,17 +340,11 @@ class RoundMachine:
             *self._begin_round(now_s),
         ]
 
-    def _give_feedback(self, active: ActiveRound, plan: RoundPlan) -> None:
-        """One feedback a sampled client; failures and the inactive teach nothing about speed."""
-        kept = active.kept
-        mean = sum(active.reports[client].utility for client in sorted(kept)) / len(kept)
-        for client in plan.sampled:
-            success = client in kept
-            utility = active.reports[client].utility if success else mean if client in plan.stragglers else 0.0
-            duration = plan.times[client].total_s if success or client in plan.stragglers else None
-            self._selector.register_feedback(Feedback(client, plan.round_index, success, utility, duration))
-            if success:
-                self._utilities[client] = utility
+    def _give_feedback(self, active: ActiveRound) -> None:
+        for feedback in feedback_on(active.plan, active.verdict, active.reports, story.client_times(active)):
+            self._selector.register_feedback(feedback)
+            if feedback.success:
+                self._utilities[feedback.client_id] = feedback.utility
 
     # Time and ends
 
@@ -351,11 +356,11 @@ class RoundMachine:
             waited = f"no executor registered within {cluster.start_timeout_s:g} s (cluster.start_timeout_s)"
             return self._fail(RunFailedError(f"{waited}; see logs/executor-*.log"), now_s)
         patience_s = cluster.rejoin_timeout_s + cluster.dead_after_s
-        if self._empty_since_s is not None and now_s - self._empty_since_s > patience_s:
+        if self._deserted_s is not None and now_s - self._deserted_s > patience_s:
             return self._fail(RunFailedError("all executors are gone and none came back"), now_s)
-        if self._active is not None and self._active.withdraw_overdue(now_s, cluster.lease_timeout_s):
-            return self._issue(now_s)
-        return []
+        late = self._active.withdraw_overdue(now_s, cluster.lease_timeout_s) if self._active else 0
+        late += self._test.withdraw_overdue(now_s, cluster.lease_timeout_s) if self._test else 0
+        return self._advance(now_s) if late else []
 
     def _fail(self, error: RunFailedError, now_s: float) -> list[Instruction]:
         return self._finish("failed", str(error), now_s, error)
@@ -363,7 +368,7 @@ class RoundMachine:
     def _finish(
         self, reason: EndReason, message: str, now_s: float, error: RunFailedError | None = None
     ) -> list[Instruction]:
-        has_model = self.phase in (Phase.ROUND, Phase.STEPPING)
+        has_model = self.phase in (Phase.ROUND, Phase.STEPPING, Phase.WAITING)
         self.phase = Phase.DONE
         wall_s = now_s - self._started_s
         shutdown = records.Shutdown(reason, self.round_index, self.clock_s, wall_s, message)

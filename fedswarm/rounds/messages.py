@@ -11,21 +11,38 @@ from typing import TypeAlias
 from fedswarm.errors import RunFailedError
 from fedswarm.models.layout import Layout
 from fedswarm.records.schema import Record
+from fedswarm.rounds.plan import PlannedTask
 from fedswarm.training.task import BlockResult
 
 
 @dataclass(frozen=True)
 class ClientReport:
-    """How a client's training went. Its weights are not here: they stay with the executor until the verdict."""
+    """How a client's training went. Its weights are not here: they stay with the executor until the verdict.
+
+    Times are virtual seconds that the executor simulated (adaptive training) or wall seconds that it measured
+    (deployment); they are zero where the plan already knows them.
+    """
 
     client_id: int
     success: bool
-    error: str
-    moving_loss: float
-    utility: float
-    delta_norm: float
-    steps: int
-    trained_samples: int
+    error: str = ""
+    moving_loss: float = 0.0
+    utility: float = 0.0
+    delta_norm: float = 0.0
+    steps: int = 0
+    trained_samples: int = 0
+    download_s: float = 0.0
+    compute_s: float = 0.0
+    upload_s: float = 0.0
+    steps_phase1: int = 0
+    steps_phase2: int = 0
+    dropout_fraction: float = 0.0
+    went_away: bool = False  # it failed because its device went offline or had too little time: nobody's fault
+
+    @property
+    def busy_s(self) -> float:
+        """What the executor found the client to take."""
+        return self.download_s + self.compute_s + self.upload_s
 
 
 # Events
@@ -179,13 +196,13 @@ class SendModel:
 
 @dataclass(frozen=True)
 class SendTrain:
-    """Lease a cohort: clients with their steps."""
+    """Lease a cohort."""
 
     executor: str
     lease_id: int
     round_index: int
     learning_rate: float
-    clients: tuple[tuple[int, int], ...]
+    tasks: tuple[PlannedTask, ...]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from fedswarm.records.schema import ClientInfo, ClientOutcome, ClientTimes, RoundBegin, RoundSummary, Status, TestResult
 from fedswarm.rounds.active_round import ActiveRound
-from fedswarm.rounds.messages import ClientReport
 from fedswarm.rounds.plan import RoundPlan
+from fedswarm.rounds.rules import Verdict
 from fedswarm.training.task import BlockResult
 
 
@@ -21,25 +21,26 @@ def round_begin(plan: RoundPlan, pacer: dict[str, object], executors: list[str],
         sampled=plan.sampled,
         to_run=plan.to_run,
         planned_stragglers=plan.stragglers,
-        planned_times={client: _times(plan, client, plan.steps[client]) for client in plan.times},
+        planned_times={client: _planned(plan, client) for client in plan.times},
         executors=executors,
         feasible_clients=feasible_clients,
     )
 
 
-def round_summary(active: ActiveRound, wall_s: float, aggregator_bytes: int, peer_bytes: int) -> RoundSummary:
+def round_summary(
+    active: ActiveRound, verdict: Verdict, wall_s: float, aggregator_bytes: int, peer_bytes: int
+) -> RoundSummary:
     """ROUND_SUMMARY: what became of everybody sampled; bytes and wall seconds are this round's alone."""
-    plan = _plan_of(active)
-    kept = active.kept
+    plan = active.plan
     return RoundSummary(
         completed_round=plan.round_index,
         clock_start_s=plan.start_clock_s,
-        duration_s=plan.duration_s,
-        completed=sorted(kept),
-        stragglers=plan.stragglers,
-        dropped=(*plan.inactive, *sorted(set(plan.to_run) - kept.keys())),
-        loss_avg=mean_loss(active),
-        client_times={client: _times(plan, client, _steps_done(active, client)) for client in plan.to_run},
+        duration_s=verdict.duration_s,
+        completed=sorted(verdict.kept),
+        stragglers=verdict.stragglers,
+        dropped=verdict.dropped,
+        loss_avg=mean_loss(active, verdict),
+        client_times=client_times(active, plan.to_run),
         wall_s=wall_s,
         bytes_aggregator=aggregator_bytes,
         bytes_peers=peer_bytes,
@@ -48,17 +49,24 @@ def round_summary(active: ActiveRound, wall_s: float, aggregator_bytes: int, pee
     )
 
 
-def client_info(active: ActiveRound, mode: str, utilities_before: dict[int, float]) -> ClientInfo:
-    """CLIENT_INFO: the clients that passed the activity check, with times, utilities and status."""
-    plan = _plan_of(active)
-    clients = (*plan.to_run, *plan.stragglers)
+def client_info(active: ActiveRound, verdict: Verdict, mode: str, utilities_before: dict[int, float]) -> ClientInfo:
+    """CLIENT_INFO: everybody sampled whose device could take part, with times, utilities and status."""
+    plan = active.plan
+    kept, stragglers = set(verdict.kept), set(verdict.stragglers)
+
+    def status(client: int) -> Status:
+        return "c" if client in kept else "s" if client in stragglers else "d"
+
+    listed = [client for client in plan.sampled if client in plan.times and client not in plan.inactive]
     return ClientInfo(
         completed_round=plan.round_index,
         clock_start_s=plan.start_clock_s,
-        duration_s=plan.duration_s,
-        loss_avg=mean_loss(active),
+        duration_s=verdict.duration_s,
+        loss_avg=mean_loss(active, verdict),
         mode=mode,
-        clients={client: _outcome(active, client, utilities_before.get(client, 0.0)) for client in clients},
+        clients={
+            client: _outcome(active, client, status(client), utilities_before.get(client, 0.0)) for client in listed
+        },
     )
 
 
@@ -76,19 +84,44 @@ def evaluation_result(version: int, clock_s: float, blocks: Iterable[BlockResult
     )
 
 
-def mean_loss(active: ActiveRound) -> float:
+def mean_loss(active: ActiveRound, verdict: Verdict) -> float:
     """Mean moving loss of the clients that count, in id order; NaN when nobody does."""
-    losses = [active.reports[client].moving_loss for client in sorted(active.kept)]
+    losses = [active.reports[client].moving_loss for client in sorted(verdict.kept)]
     return sum(losses) / len(losses) if losses else float("nan")
 
 
-def _outcome(active: ActiveRound, client: int, utility_before: float) -> ClientOutcome:
-    plan = _plan_of(active)
-    times = _times(plan, client, _steps_done(active, client))
+def client_times(active: ActiveRound, clients: Iterable[int] | None = None) -> dict[int, ClientTimes]:
+    """What each client took, of those given or of all whose device could take part."""
+    listed = active.plan.times if clients is None else clients
+    return {client: _times_of(active, client) for client in listed}
+
+
+def _times_of(active: ActiveRound, client: int) -> ClientTimes:
+    """As planned, or as its executor found it to be where the plan could not know."""
+    planned = active.plan.times[client]
     report = active.reports.get(client)
     if report is None:
-        return ClientOutcome(times, status="s", predicted_utility=utility_before)
-    status: Status = "c" if client in active.kept else "d"
+        return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s)
+    return ClientTimes(
+        download_s=planned.download_s or report.download_s,
+        compute_s=planned.compute_s or report.compute_s,
+        upload_s=planned.upload_s or report.upload_s,
+        steps=report.steps - report.steps_phase2,
+        steps_phase2=report.steps_phase2,
+        dropout_fraction=report.dropout_fraction,
+    )
+
+
+def _planned(plan: RoundPlan, client: int) -> ClientTimes:
+    planned, task = plan.times[client], plan.tasks.get(client)
+    return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s, task.steps if task else 0)
+
+
+def _outcome(active: ActiveRound, client: int, status: Status, utility_before: float) -> ClientOutcome:
+    times = _times_of(active, client)
+    report = active.reports.get(client)
+    if report is None:
+        return ClientOutcome(times, status=status, predicted_utility=utility_before)
     return ClientOutcome(
         times=times,
         status=status,
@@ -98,19 +131,3 @@ def _outcome(active: ActiveRound, client: int, utility_before: float) -> ClientO
         samples=report.trained_samples,
         executor_id=active.trained_by.get(client),
     )
-
-
-def _steps_done(active: ActiveRound, client: int) -> int:
-    report: ClientReport | None = active.reports.get(client)
-    return report.steps if report else 0
-
-
-def _times(plan: RoundPlan, client: int, steps: int) -> ClientTimes:
-    planned = plan.times[client]
-    return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s, steps)
-
-
-def _plan_of(active: ActiveRound) -> RoundPlan:
-    if active.plan is None:
-        raise ValueError("a round that only tests has no clients to tell of")
-    return active.plan

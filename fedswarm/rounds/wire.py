@@ -5,6 +5,7 @@ Whatever comes from the wire is checked here, so the round machine hears nothing
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from fedswarm.rounds.messages import (
     SendTest,
     SendTrain,
 )
+from fedswarm.rounds.plan import PlannedTask
 from fedswarm.training.task import BlockResult
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
@@ -27,6 +29,8 @@ from fedswarm.v1 import common_pb2
 PROTOCOL: Final = 1
 INITIAL_MODEL_ORDER: Final = 0
 LONGEST_ERROR: Final = 2_000
+# The message and the value have the same fields, by design.
+REPORT_FIELDS: Final = tuple(field.name for field in dataclasses.fields(ClientReport))
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,26 @@ def train_message(order: SendTrain) -> pb.AggregatorMessage:
         lease_id=order.lease_id,
         round=order.round_index,
         learning_rate=order.learning_rate,
-        clients=[pb.ClientTask(client_id=client, steps=steps) for client, steps in order.clients],
+        clients=[_task(task) for task in order.tasks],
     )
     return pb.AggregatorMessage(event=events.CLIENT_TRAIN, train=lease)
+
+
+def _task(task: PlannedTask) -> pb.ClientTask:
+    if task.budget_s is None:
+        return pb.ClientTask(client_id=task.client_id, steps=task.steps)
+    budget = pb.TimeBudget(start_s=task.start_s, budget_s=task.budget_s)
+    return pb.ClientTask(client_id=task.client_id, steps=task.steps, budget=budget)
+
+
+def read_tasks(lease: pb.TrainLease) -> list[PlannedTask]:
+    """The tasks of a lease of training."""
+    return [
+        PlannedTask(task.client_id, task.steps, task.budget.start_s, task.budget.budget_s)
+        if task.HasField("budget")
+        else PlannedTask(task.client_id, task.steps)
+        for task in lease.clients
+    ]
 
 
 def model_test_message(order: SendTest) -> pb.AggregatorMessage:
@@ -113,17 +134,7 @@ def upload_message(order: OrderUpload) -> pb.AggregatorMessage:
 def train_report_message(lease_id: int, round_index: int, reports: Iterable[ClientReport]) -> pb.ExecutorMessage:
     """How a lease of training went."""
     clients = [
-        pb.ClientReport(
-            client_id=report.client_id,
-            success=report.success,
-            error=report.error[:LONGEST_ERROR],
-            moving_loss=report.moving_loss,
-            utility=report.utility,
-            delta_norm=report.delta_norm,
-            steps=report.steps,
-            trained_samples=report.trained_samples,
-        )
-        for report in reports
+        pb.ClientReport(**{**dataclasses.asdict(report), "error": report.error[:LONGEST_ERROR]}) for report in reports
     ]
     body = pb.TrainReport(lease_id=lease_id, round=round_index, clients=clients)
     return pb.ExecutorMessage(event=events.CLIENT_TRAIN, train_report=body)
@@ -134,20 +145,14 @@ def read_train_report(body: pb.TrainReport) -> tuple[ClientReport, ...]:
     return tuple(_read_client_report(report) for report in body.clients)
 
 
-def _read_client_report(report: pb.ClientReport) -> ClientReport:
-    numbers = (report.moving_loss, report.utility, report.delta_norm)
-    finite = all(map(math.isfinite, numbers))
-    error = report.error if finite else report.error or f"numbers that are not finite: {numbers}"
-    return ClientReport(
-        client_id=report.client_id,
-        success=report.success and finite,
-        error=error,
-        moving_loss=report.moving_loss if finite else 0.0,
-        utility=report.utility if finite else 0.0,
-        delta_norm=report.delta_norm if finite else 0.0,
-        steps=report.steps,
-        trained_samples=report.trained_samples,
-    )
+def _read_client_report(message: pb.ClientReport) -> ClientReport:
+    values = {field: getattr(message, field) for field in REPORT_FIELDS}
+    numbers = {field: value for field, value in values.items() if isinstance(value, float)}
+    if not all(map(math.isfinite, numbers.values())):
+        values["error"] = values["error"] or f"numbers that are not finite: {numbers}"
+        values["success"] = False
+        values |= dict.fromkeys(numbers, 0.0)
+    return ClientReport(**values)
 
 
 def model_test_report_message(lease_id: int, version: int, blocks: Iterable[BlockResult]) -> pb.ExecutorMessage:

@@ -26,14 +26,14 @@ class Feedback:
 
 
 class Selector(Protocol):
-    """A policy. Its choices are a function of what it was told and of ``(seed, round)``."""
+    """A policy. Its choices are a function of what it was told and of ``(seed, draw)``."""
 
     def register_clients(self, client_ids: ClientIds, samples: NDArray[np.int64]) -> None:
         """Adds clients with their numbers of training samples."""
         ...
 
-    def select_participants(self, count: int, online: ClientIds, round_index: int) -> ClientIds:
-        """At most ``count`` distinct ids out of ``online``, ascending."""
+    def select_participants(self, count: int, online: ClientIds, draw: int) -> ClientIds:
+        """At most ``count`` distinct ids out of ``online``, ascending; ``draw`` counts the selections made before."""
         ...
 
     def register_feedback(self, feedback: Feedback) -> None:

@@ -20,11 +20,11 @@ class RandomSelector:
     def register_clients(self, client_ids: ClientIds, samples: NDArray[np.int64]) -> None:
         """Needs to know nobody in advance."""
 
-    def select_participants(self, count: int, online: ClientIds, round_index: int) -> ClientIds:
+    def select_participants(self, count: int, online: ClientIds, draw: int) -> ClientIds:
         """At most ``count`` of ``online``; everybody when there are no more."""
         if len(online) <= count:
             return np.sort(online)
-        return np.sort(generator(self._seed, round_index, "selection").choice(online, count, replace=False))
+        return np.sort(generator(self._seed, draw, "selection").choice(online, count, replace=False))
 
     def register_feedback(self, feedback: Feedback) -> None:
         """Learns nothing."""

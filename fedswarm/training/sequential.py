@@ -173,7 +173,7 @@ class SequentialEngine:
             dropout_fraction=1 - end.keep,
         )
         if end.error:
-            return update
+            return replace(update, went_away=True)
         change = self._weights.vector - self._start
         delta_norm = float(torch.linalg.vector_norm(change))
         losses = torch.cat(batch_losses).numpy().astype(np.float64)

@@ -47,7 +47,8 @@ class ClientUpdate:
 
     With a budget, ``compute_s`` and ``upload_s`` are simulated seconds, those so far if the client failed; a measuring
     engine fills in ``compute_s`` by its clock. Otherwise they are 0: whoever planned the task knows them.
-    ``dropout_fraction`` is the share of trainable weights that is not sent.
+    ``dropout_fraction`` is the share of trainable weights that is not sent. ``went_away`` tells a failure of the device
+    (it went offline, or its time was too short) from a fault of the training.
     """
 
     client_id: int
@@ -64,6 +65,7 @@ class ClientUpdate:
     steps_phase1: int = 0
     steps_phase2: int = 0
     dropout_fraction: float = 0.0
+    went_away: bool = False
 
 
 @dataclass(frozen=True)

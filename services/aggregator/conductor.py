@@ -16,6 +16,7 @@ from fedswarm import events
 from fedswarm.aggregation.grid import Sum
 from fedswarm.aggregation.server_algorithm import ServerState, server_algorithm
 from fedswarm.clock import Clock
+from fedswarm.devices.worlds import MakeWorld
 from fedswarm.errors import FedswarmError, RunFailedError
 from fedswarm.jobs.schema import Job
 from fedswarm.models.checkpoint import save_safetensors
@@ -44,11 +45,18 @@ class Conductor:
     """Owns the run: the machine, the server's model, the executors' sessions and the records."""
 
     def __init__(
-        self, job: Job, job_digest: str, node: PeerNode, records: RecordWriter, folder: Path, clock: Clock
+        self,
+        job: Job,
+        job_digest: str,
+        make_world: MakeWorld,
+        node: PeerNode,
+        records: RecordWriter,
+        folder: Path,
+        clock: Clock,
     ) -> None:
         self.job = job
         self.job_digest = job_digest
-        self.machine = RoundMachine(job, clock.now_s())
+        self.machine = RoundMachine(job, clock.now_s(), make_world)
         self.target = ""
         self._node = node
         self._records = records

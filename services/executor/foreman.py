@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from fedswarm import events
 from fedswarm.aggregation.grid import Sum
+from fedswarm.clock import Clock
 from fedswarm.errors import FedswarmError
 from fedswarm.jobs.schema import Job
 from fedswarm.models.layout import Layout, Vector
@@ -14,7 +16,6 @@ from fedswarm.rounds import wire
 from fedswarm.rounds.exchange_choice import chosen_chunk_bytes
 from fedswarm.swarm.manifest import Manifest, build_manifest
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
-from fedswarm.training.task import ClientTask
 from fedswarm.v1 import aggregator_pb2 as pb
 from services.executor.session import Session
 from services.executor.workbench import Workbench
@@ -30,12 +31,17 @@ class Foreman:
     fetched in the background as soon as it is offered, while leases that need it wait in the queue.
     """
 
-    def __init__(self, job: Job, executor_id: str, layout: Layout, bench: Workbench, node: PeerNode) -> None:
+    def __init__(
+        self, job: Job, executor_id: str, layout: Layout, bench: Workbench, node: PeerNode, clock: Clock
+    ) -> None:
         self._job = job
         self._executor_id = executor_id
         self._layout = layout
         self._bench = bench
         self._node = node
+        self._clock = clock
+        self._closed_round = -1
+        self._download_s = 0.0
         self._work: asyncio.Queue[pb.AggregatorMessage] = asyncio.Queue()
         self._version = -1
         self._model: asyncio.Task[Vector] | None = None
@@ -60,6 +66,7 @@ class Foreman:
             case "model":
                 self._offered(message.model)
             case "round_closed":
+                self._closed_round = message.round_closed.round
                 self._bench.close_round(message.round_closed.round)
                 self._node.forget_before(message.round_closed.round + 1)
             case "train" | "test" | "upload":
@@ -101,7 +108,9 @@ class Foreman:
         self._model.add_done_callback(_note_failure)
 
     async def _fetch(self, manifest: Manifest, source_target: str, swarm: bool) -> Vector:
+        start_s = self._clock.now_s()
         weights = await self._node.fetch(manifest, source_target, swarm=swarm)
+        self._download_s = self._clock.now_s() - start_s
         self._layout.check(weights)
         return weights
 
@@ -122,9 +131,13 @@ class Foreman:
                 await self._upload(message.upload)
 
     async def _train(self, lease: pb.TrainLease) -> None:
+        if lease.round <= self._closed_round:
+            return  # the round was decided without it
         weights = await self._weights(lease.round)
-        tasks = [ClientTask(task.client_id, lease.round, task.steps, lease.learning_rate) for task in lease.clients]
-        reports = await self._bench.train(lease.lease_id, lease.round, weights, tasks)
+        tasks = wire.read_tasks(lease)
+        reports = await self._bench.train(lease.lease_id, lease.round, lease.learning_rate, weights, tasks)
+        if self._job.experiment_mode == "deployment":
+            reports = [replace(report, download_s=self._download_s) for report in reports]
         self._send(wire.train_report_message(lease.lease_id, lease.round, reports))
 
     async def _test(self, lease: pb.TestLease) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fedswarm.aggregation.grid import Grid
-from fedswarm.errors import DependencyError
+from fedswarm.clock import WallClock
+from fedswarm.devices.worlds import open_world
+from fedswarm.errors import DataError, DependencyError
 from fedswarm.jobs.load import load_job
 from fedswarm.jobs.resolved import job_digest
 from fedswarm.jobs.schema import Job
@@ -56,9 +58,22 @@ def _build_engine(job: Job) -> Engine:
         raise DependencyError(
             "PyTorch is not installed here; `make setup` installs it (or: pip install torch)"
         ) from error
-    engine = sequential.SequentialEngine(job)
+    clock = WallClock() if job.experiment_mode == "deployment" else None
+    engine = sequential.SequentialEngine(job, clock=clock)
     engine.warm()
     return engine
+
+
+def _own_client(executor_id: str, clients: dict[int, int]) -> int:
+    """The client that an executor is in deployment: executor 1 holds the first shard, and so on."""
+    ordered = sorted(clients)
+    number = int(executor_id) if executor_id.isdecimal() else 0
+    if not 1 <= number <= len(ordered):
+        raise DataError(
+            f"executor {executor_id!r} has no client: in deployment executors are numbered 1 to {len(ordered)}, "
+            "one for each client of the partition (data.clients)"
+        )
+    return ordered[number - 1]
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -79,13 +94,15 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     engine = _engine_for(job)
     ids, samples = engine.clients()
     clients = dict(zip(ids.tolist(), samples.tolist(), strict=True))
+    if job.experiment_mode == "deployment":
+        clients = {own: clients[own] for own in [_own_client(options.executor_id, clients)]}
     node = PeerNode(options.executor_id, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
     server = Server()
     node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
     await node.start(target, options.tracker)
-    bench = Workbench(engine, Grid(job.aggregation.grid_bits))
-    foreman = Foreman(job, options.executor_id, engine.layout, bench, node)
+    bench = Workbench(engine, open_world(job)(ids), Grid(job.aggregation.grid_bits))
+    foreman = Foreman(job, options.executor_id, engine.layout, bench, node, WallClock())
 
     def traffic() -> pb.Traffic:
         sent, received, wasted = node.traffic

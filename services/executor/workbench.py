@@ -10,11 +10,13 @@ from typing import TypeVar
 import numpy as np
 
 from fedswarm.aggregation.grid import Grid, Sum
+from fedswarm.devices.world import DeviceWorld
 from fedswarm.errors import NumericRangeError, WireError
 from fedswarm.models.layout import Vector
 from fedswarm.models.sparse_update import Update
 from fedswarm.rounds.messages import ClientReport
-from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, Engine
+from fedswarm.rounds.plan import PlannedTask
+from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, Engine, TimeBudget
 
 T = TypeVar("T")
 
@@ -25,8 +27,9 @@ class Workbench:
     The engine never sees two threads, so it needs no locks; the loop stays free for heartbeats and chunks.
     """
 
-    def __init__(self, engine: Engine, grid: Grid) -> None:
+    def __init__(self, engine: Engine, world: DeviceWorld, grid: Grid) -> None:
         self._engine = engine
+        self._world = world
         self._grid = grid
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
         self._loaded: int | None = None
@@ -36,13 +39,16 @@ class Workbench:
         """Version 0 of the model, from the job's seed."""
         return await self._run(self._engine.initial_weights)
 
-    async def train(self, lease_id: int, version: int, weights: Vector, tasks: list[ClientTask]) -> list[ClientReport]:
+    async def train(
+        self, lease_id: int, version: int, learning_rate: float, weights: Vector, tasks: list[PlannedTask]
+    ) -> list[ClientReport]:
         """Trains the clients of a lease from these weights; their updates stay here until the round is closed."""
 
         def work() -> list[ClientReport]:
             self._load(version, weights)
             kept: dict[int, Update] = {}
-            reports = [self._report(self._engine.train(task), kept) for task in tasks]
+            trained = (self._engine.train(self._client_task(task, version, learning_rate)) for task in tasks)
+            reports = [self._report(update, kept) for update in trained]
             self._updates[version, lease_id] = kept
             return reports
 
@@ -81,6 +87,13 @@ class Workbench:
         """Lets the thread end after the task in hand, without waiting for it."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def _client_task(self, task: PlannedTask, version: int, learning_rate: float) -> ClientTask:
+        budget = None
+        if task.budget_s is not None:
+            device = self._world.client_time(task.client_id, version)
+            budget = TimeBudget(task.start_s, task.budget_s, device)
+        return ClientTask(task.client_id, version, task.steps, learning_rate, budget)
+
     def _load(self, version: int, weights: Vector) -> None:
         if self._loaded != version:
             self._engine.load(weights)
@@ -103,6 +116,12 @@ class Workbench:
             delta_norm=update.delta_norm,
             steps=update.steps,
             trained_samples=update.trained_samples,
+            compute_s=update.compute_s,
+            upload_s=update.upload_s,
+            steps_phase1=update.steps_phase1,
+            steps_phase2=update.steps_phase2,
+            dropout_fraction=update.dropout_fraction,
+            went_away=update.went_away,
         )
 
     async def _run(self, work: Callable[[], T]) -> T:

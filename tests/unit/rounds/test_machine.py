@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from fedswarm.aggregation.grid import Grid
 from fedswarm.aggregation.server_algorithm import FedAvg, ServerState
 from fedswarm.devices.time_model import PhaseTimes, Workload
+from fedswarm.devices.worlds import MakeWorld, open_world
 from fedswarm.jobs.schema import Job
 from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.randomness import generator
 from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
-from fedswarm.rounds.machine import Phase, RoundMachine, static_devices
+from fedswarm.rounds.machine import Phase, RoundMachine
+from fedswarm.rounds.plan import PlannedTask
 from fedswarm.training.task import BlockResult
 
 LAYOUT = Layout((TensorSpec("w", (6,)),))
@@ -57,9 +59,15 @@ class Executor:
 class Rehearsal:
     """Plays aggregator shell and executors around one machine; ``draws`` decides what happens next."""
 
-    def __init__(self, the_job: Job, seed: int, fails: Callable[[int, int], bool] = lambda *_: False) -> None:
+    def __init__(
+        self,
+        the_job: Job,
+        seed: int,
+        fails: Callable[[int, int], bool] = lambda *_: False,
+        make_world: MakeWorld | None = None,
+    ) -> None:
         self.job = the_job
-        self.machine = RoundMachine(the_job, 0.0)
+        self.machine = RoundMachine(the_job, 0.0, make_world or open_world(the_job))
         self.draws = np.random.default_rng(seed)
         self.fails = fails
         self.now_s = 0.0
@@ -126,12 +134,31 @@ class Rehearsal:
     def train(self, executor: Executor, order: msg.SendTrain) -> None:
         reports = []
         held = executor.updates.setdefault((order.round_index, order.lease_id), {})
-        for client, steps in order.clients:
-            failed = self.fails(order.round_index, client)
+        for task in order.tasks:
+            client, failed = task.client_id, self.fails(order.round_index, task.client_id)
             if not failed:
                 held[client] = toy_delta(order.round_index, client, self.versions[order.round_index])
-            reports.append(msg.ClientReport(client, not failed, "boom" * failed, 1.0, 2.0, 0.1, steps, 16 * steps))
+            reports.append(self.report(task, failed))
         executor.outbox.append(msg.TrainReported(executor.name, order.lease_id, tuple(reports)))
+
+    def report(self, task: PlannedTask, failed: bool) -> msg.ClientReport:
+        adaptive = task.budget_s is not None
+        steps = task.steps or 5
+        return msg.ClientReport(
+            task.client_id,
+            not failed,
+            "boom" * failed,
+            moving_loss=1.0,
+            utility=2.0,
+            steps=steps,
+            trained_samples=16 * steps,
+            compute_s=10.0 + task.client_id if adaptive else 0.0,
+            upload_s=1.0 if adaptive else 0.0,
+            steps_phase1=3 if adaptive else 0,
+            steps_phase2=2 if adaptive else 0,
+            dropout_fraction=0.25 if adaptive else 0.0,
+            went_away=failed and adaptive,
+        )
 
     def sum_up(self, executor: Executor, order: msg.OrderUpload) -> None:
         total, left = np.zeros(LAYOUT.size), dict(order.shares)
@@ -315,8 +342,7 @@ class Sleepers:
 
 def test_when_nobody_is_online_the_clock_moves_to_the_first_who_is() -> None:
     """Defect D16 and acceptance test 3: the run used to hang."""
-    rehearsal = Rehearsal(job(rounds=1), seed=0)
-    rehearsal.machine._make_devices = lambda ids, j: Sleepers(static_devices(ids, j))
+    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job())(ids)))
     rehearsal.run()
     skips = rehearsal.tagged(records.RoundSkipped)
     assert [(skip.clock_from_s, skip.clock_to_s) for skip in skips] == [(0.0, 3600.0)]
@@ -324,15 +350,15 @@ def test_when_nobody_is_online_the_clock_moves_to_the_first_who_is() -> None:
 
 
 def test_a_world_where_nobody_ever_comes_ends_the_run() -> None:
-    rehearsal = Rehearsal(job(rounds=1), seed=0)
-    rehearsal.machine._make_devices = lambda ids, j: Sleepers(static_devices(ids, j), first_s=float("inf"))
+    never = float("inf")
+    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job())(ids), never))
     rehearsal.run()
     assert rehearsal.finish is not None and "nobody is online" in str(rehearsal.finish.error)
     assert rehearsal.finish.error is not None and rehearsal.finish.error.exit_code == 31
 
 
 def test_an_executor_with_another_model_is_sent_away() -> None:
-    machine = RoundMachine(job(), 0.0)
+    machine = RoundMachine(job(), 0.0, open_world(job()))
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
     other = Layout((TensorSpec("w", (7,)),))
     answer = machine.handle(msg.ExecutorJoined("b", "h:2", other, CLIENTS, 3), 0.1)
@@ -340,21 +366,21 @@ def test_an_executor_with_another_model_is_sent_away() -> None:
 
 
 def test_an_executor_with_other_data_is_sent_away() -> None:
-    machine = RoundMachine(job(), 0.0)
+    machine = RoundMachine(job(), 0.0, open_world(job()))
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
     answer = machine.handle(msg.ExecutorJoined("b", "h:2", LAYOUT, {1: 5}, 3), 0.1)
     assert isinstance(answer[0], msg.RefuseExecutor) and "clients" in answer[0].reason
 
 
 def test_the_run_starts_without_latecomers_once_the_start_timeout_is_over() -> None:
-    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 10}), 0.0)
+    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 10}), 0.0, open_world(job()))
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 1.0)
     assert machine.handle(msg.Tick(), 9.0) == []
     assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 11.0))
 
 
 def test_a_run_that_no_executor_joins_fails_with_a_clear_message() -> None:
-    machine = RoundMachine(job(cluster={"start_timeout_s": 10}), 0.0)
+    machine = RoundMachine(job(cluster={"start_timeout_s": 10}), 0.0, open_world(job()))
     finish = machine.handle(msg.Tick(), 11.0)[-1]
     assert isinstance(finish, msg.Finish) and "no executor registered" in str(finish.error)
 
@@ -375,7 +401,7 @@ def test_an_executor_that_keeps_a_lease_too_long_loses_it_to_another() -> None:
 
 
 def test_leases_that_always_fail_end_the_run() -> None:
-    machine = RoundMachine(job(cluster={"executors": 1}), 0.0)
+    machine = RoundMachine(job(cluster={"executors": 1}), 0.0, open_world(job()))
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
     instructions = machine.handle(msg.InitialModelArrived(), 0.0)
     for _ in range(50):
@@ -400,3 +426,143 @@ def test_events_after_the_end_change_nothing() -> None:
     rehearsal = Rehearsal(job(), seed=0)
     rehearsal.run()
     assert rehearsal.machine.handle(msg.ExecutorLost("e1", "late"), 99.0) == []
+
+
+# The adaptive path
+
+
+def adaptive_job(**changes: Any) -> Job:
+    return job(training={"adaptive": {"enabled": True}}, **changes)
+
+
+def test_adaptive_everybody_sampled_trains_and_the_fastest_count() -> None:
+    rehearsal = Rehearsal(adaptive_job(rounds=1), seed=0)
+    rehearsal.run()
+    begin, summary = rehearsal.tagged(records.RoundBegin)[0], rehearsal.tagged(records.RoundSummary)[0]
+    assert sorted(begin.to_run) == sorted(begin.sampled) and len(begin.sampled) == 10
+    times = summary.client_times
+    slowest_kept = max(times[client].total_s for client in summary.completed)
+    assert len(summary.completed) == 8
+    assert all(times[client].total_s >= slowest_kept for client in summary.stragglers)
+    assert summary.duration_s == pytest.approx(slowest_kept)
+
+
+def test_adaptive_tasks_start_after_the_download_with_what_it_leaves_of_the_budget() -> None:
+    rehearsal = Rehearsal(adaptive_job(rounds=2), seed=0)
+    orders: list[msg.SendTrain] = []
+    train = rehearsal.train
+    rehearsal.train = lambda executor, order: (orders.append(order), train(executor, order))[1]  # type: ignore[method-assign]
+    rehearsal.run()
+    begins = {begin.round: begin for begin in rehearsal.tagged(records.RoundBegin)}
+    for order in orders:
+        for task in order.tasks:
+            download_s = begins[order.round_index].planned_times[task.client_id].download_s
+            assert task.start_s == pytest.approx(begins[order.round_index].clock_start_s + download_s)
+            assert task.budget_s == pytest.approx(300 - download_s)
+
+
+def test_adaptive_records_carry_both_phases_and_the_dropout() -> None:
+    rehearsal = Rehearsal(adaptive_job(rounds=1), seed=0)
+    rehearsal.run()
+    info = rehearsal.tagged(records.ClientInfo)[0]
+    outcome = next(iter(info.clients.values()))
+    assert (outcome.times.steps, outcome.times.steps_phase2, outcome.times.dropout_fraction) == (3, 2, 0.25)
+
+
+def test_adaptive_nobody_gets_feedback_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defect D6."""
+    rehearsal = Rehearsal(adaptive_job(rounds=3), seed=3)
+    heard = []
+    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+    rehearsal.run()
+    sampled = [(b.round, client) for b in rehearsal.tagged(records.RoundBegin) for client in b.sampled]
+    assert sorted((f.round_index, f.client_id) for f in heard) == sorted(sampled)
+
+
+def test_adaptive_a_round_whose_devices_all_went_away_is_skipped_and_drawn_anew() -> None:
+    """Defect D16: the same round was selected at the same clock for ever."""
+    first: list[int] = []
+
+    def fails(round_index: int, client: int) -> bool:
+        if len(first) < 10:
+            first.append(client)
+        return client in first
+
+    rehearsal = Rehearsal(adaptive_job(rounds=1), seed=0, fails=fails)
+    rehearsal.run()
+    skip = rehearsal.tagged(records.RoundSkipped)[0]
+    assert (skip.clock_from_s, skip.clock_to_s) == (0.0, 300.0)
+    begins = rehearsal.tagged(records.RoundBegin)
+    assert [begin.round for begin in begins] == [0, 0]
+    assert begins[0].sampled != begins[1].sampled
+    assert len(rehearsal.tagged(records.TestResult)) == 2  # the skipped round was not tested again
+
+
+@given(seed=st.integers(0, 10_000), executors=st.integers(1, 4), deaths=st.integers(0, 4))
+@settings(max_examples=20, deadline=None)
+def test_adaptive_final_weights_do_not_depend_on_executors_order_or_deaths(
+    seed: int, executors: int, deaths: int
+) -> None:
+    reference = Rehearsal(adaptive_job(cluster={"executors": 1}), seed=0).run()
+    rehearsal = Rehearsal(adaptive_job(cluster={"executors": executors}), seed)
+    assert np.array_equal(rehearsal.run(deaths=deaths), reference)
+
+
+# Deployment
+
+
+class DeployedRehearsal(Rehearsal):
+    """Executor number n is client n, and only client n."""
+
+    def join(self) -> None:
+        self.joined += 1
+        executor = Executor(f"e{self.joined}")
+        self.executors[executor.name] = executor
+        self.deliver(msg.ExecutorJoined(executor.name, "h:1", LAYOUT, {self.joined: 50}, TEST_BLOCKS))
+
+
+def deployed_job(**changes: Any) -> Job:
+    return job(
+        **{"experiment_mode": "deployment", "cluster": {"executors": 5}, "selection": {"participants": 3}, **changes}
+    )
+
+
+def test_deployed_clients_train_on_their_own_executor_only() -> None:
+    rehearsal = DeployedRehearsal(deployed_job(selection={"participants": 5}), seed=0)
+    rehearsal.run()
+    for info in rehearsal.tagged(records.ClientInfo):
+        assert all(o.executor_id in (f"e{client}", None) for client, o in info.clients.items())
+
+
+def test_a_deployed_round_ends_with_the_kth_success_and_the_rest_are_stragglers() -> None:
+    rehearsal = DeployedRehearsal(deployed_job(rounds=3), seed=0)
+    rehearsal.run()
+    for summary in rehearsal.tagged(records.RoundSummary):
+        assert len(summary.completed) == 3
+        assert summary.sampled_clients == 3 + len(summary.stragglers) + len(summary.dropped)
+
+
+def test_a_deployed_client_that_dies_is_dropped_and_the_round_goes_on() -> None:
+    rehearsal = DeployedRehearsal(deployed_job(rounds=1, selection={"participants": 5}), seed=0)
+    for _ in range(5):
+        rehearsal.join()
+    rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())
+    rehearsal.kill("e4")
+    while rehearsal.finish is None:
+        busy = next(e for e in rehearsal.executors.values() if e.outbox)
+        rehearsal.deliver(busy.outbox.popleft())
+    summary = rehearsal.tagged(records.RoundSummary)[0]
+    assert list(summary.dropped) == [4]
+    assert summary.completed == [1, 2, 3, 5]
+
+
+def test_a_deployed_run_waits_for_clients_when_all_have_left() -> None:
+    rehearsal = DeployedRehearsal(deployed_job(rounds=1, cluster={"executors": 1}), seed=0)
+    rehearsal.join()
+    rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())
+    rehearsal.kill("e1")
+    assert rehearsal.machine.phase is Phase.WAITING
+    rehearsal.join()
+    while rehearsal.finish is None:
+        rehearsal.deliver(rehearsal.executors["e2"].outbox.popleft())
+    assert rehearsal.tagged(records.RoundSummary)[0].completed == [2]

@@ -1,0 +1,90 @@
+"""The fixed-step path of the FedScale family: the aggregator simulates everybody beforehand and trains only who counts.
+
+Each sampled client's download, compute and upload are simulated; those that stay active throughout are kept, and of
+these the K fastest train. The surplus are stragglers and never train; the clock advances by the slowest of the K.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fedswarm.devices.time_model import Workload, megabits
+from fedswarm.devices.world import DeviceWorld
+from fedswarm.jobs.schema import Job
+from fedswarm.models.layout import Layout
+from fedswarm.rounds.plan import (
+    PlannedTask,
+    PlannedTimes,
+    Population,
+    RoundPlan,
+    learning_rate,
+    make_cohorts,
+    sample,
+)
+from fedswarm.rounds.rules import Reports, Verdict, succeeded
+from fedswarm.selection.contract import Selector
+from fedswarm.training.steps import planned_steps
+
+
+class FixedStepRules:
+    """Implements :class:`~fedswarm.rounds.rules.RoundRules`."""
+
+    pinned = False
+
+    def __init__(
+        self, job: Job, population: Population, layout: Layout, selector: Selector, devices: DeviceWorld
+    ) -> None:
+        self._job = job
+        self._population = population
+        self._layout = layout
+        self._selector = selector
+        self._devices = devices
+
+    def plan(self, round_index: int, clock_s: float, draw: int) -> RoundPlan:
+        """Samples, simulates, filters by activity, and takes the K fastest."""
+        job = self._job
+        sampled = sample(job, clock_s, draw, self._population, self._selector, self._devices)
+        clients = sampled.clients
+        steps = {int(client): planned_steps(job.training, self._population.samples[int(client)]) for client in clients}
+        work = Workload(
+            model_mbit=megabits(self._layout.nbytes),
+            weights=self._layout.size,
+            batch_size=job.training.batch_size,
+            steps=np.asarray([steps[int(client)] for client in clients], dtype=np.int64),
+        )
+        phases = self._devices.phase_times(clients, round_index, clock_s, work)
+        totals = phases.total_s
+        stays = np.isfinite(totals) & self._devices.active_throughout(clients, clock_s, clock_s + totals)
+        order = np.lexsort((clients, totals))  # by duration, then by id
+        finishing = [int(clients[row]) for row in order if stays[row]]
+        to_run = tuple(finishing[: job.selection.participants])
+        return RoundPlan(
+            round_index=round_index,
+            start_clock_s=clock_s,
+            learning_rate=learning_rate(job, round_index),
+            online=tuple(map(int, sampled.online)),
+            sampled=tuple(map(int, clients)),
+            to_run=to_run,
+            stragglers=tuple(finishing[job.selection.participants :]),
+            inactive=tuple(int(clients[row]) for row in range(len(clients)) if not stays[row]),
+            times={
+                int(client): PlannedTimes(*map(float, times))
+                for client, *times in zip(clients, phases.download_s, phases.compute_s, phases.upload_s, strict=True)
+            },
+            tasks={client: PlannedTask(client, steps[client]) for client in to_run},
+            cohorts=make_cohorts(to_run, job.cluster.cohort_clients),
+        )
+
+    def decided(self, plan: RoundPlan, reports: Reports, all_reported: bool) -> bool:
+        """Everybody that trains was planned to count, so all must report."""
+        return all_reported
+
+    def verdict(self, plan: RoundPlan, reports: Reports) -> Verdict:
+        """All that trained without failing count; the clock was settled by the plan."""
+        good = succeeded(reports)
+        return Verdict(
+            kept=tuple(client for client in plan.to_run if client in good),
+            stragglers=plan.stragglers,
+            dropped=(*plan.inactive, *(client for client in plan.to_run if client not in good)),
+            duration_s=plan.times[plan.to_run[-1]].total_s,
+        )
