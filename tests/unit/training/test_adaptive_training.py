@@ -158,7 +158,7 @@ def test_fedprox_pulls_adaptive_clients_too():
 
 
 def test_the_utility_is_over_all_steps():
-    engine, data = engine_for("lr", max_local_epochs=1), dataset()
+    engine, data = engine_for("lr", max_local_epochs=1, run_phase_2=False), dataset()
     unmoved = replace(task(engine, 1e4), learning_rate=1e-30)
     weights = engine.layout.split(engine.initial_weights())
     shard = engine._partition.samples(3)
@@ -188,7 +188,7 @@ def test_a_client_that_goes_offline_fails_with_its_times_so_far(leaves_s, doing,
     device = device_for(engine)
     leaving = Leaving(device.compute_flops, device.link_mbps, leaves_s=leaves_s)
     update = engine.train(task(engine, 60.0, device=leaving))
-    assert (update.success, update.delta) == (False, None)
+    assert (update.success, update.delta, update.went_away) == (False, None, True)
     assert f"offline while {doing}" in update.error
     assert (update.steps, update.compute_s) == (steps, pytest.approx(compute_s))
 
@@ -204,7 +204,7 @@ def test_a_diverging_client_fails():
     engine = engine_for("mlp", max_local_epochs=20)
     diverging = replace(task(engine, 200.0), learning_rate=1e30)
     update = engine.train(diverging)
-    assert not update.success
+    assert (update.success, update.went_away) == (False, False)
     assert "lower training.learning_rate" in update.error
 
 
