@@ -192,7 +192,7 @@ def test_instructions_beyond_plain_data_are_refused(code, name):
 
 
 def test_a_memo_bomb_takes_no_memory():
-    """Five bytes make the memo table of Python's own unpickler 32 GiB long."""
+    """Five bytes make the memo table of Python's own unpickler tens of gigabytes long."""
     assert parse_pickle(whole(b"Nr\xff\xff\xff\xff"), "x") is None
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedswarm.devices import synthesis_tables as tables
-from fedswarm.devices.default_population import DEVICES, FILE, default_population, synthesize_default
+from fedswarm.devices.default_population import DEVICES, default_population, synthesize_default
 from fedswarm.devices.population import Population
 from fedswarm.devices.population_file import load_population, save_population
 from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
@@ -17,6 +17,7 @@ from fedswarm.devices.trace_processes import (
     burst_stamps,
     spread_stamps,
 )
+from fedswarm.devices.worlds import DEFAULT_POPULATION
 from fedswarm.errors import DataError
 from fedswarm.randomness import generator
 
@@ -192,8 +193,8 @@ def test_an_impossible_number_of_devices_is_refused(devices):
 
 def test_the_shipped_population_is_small_and_made_by_its_seed(tmp_path):
     save_population(tmp_path / "again.safetensors", synthesize_default())
-    assert (tmp_path / "again.safetensors").read_bytes() == FILE.read_bytes()
-    assert FILE.stat().st_size < 2_500_000
+    assert (tmp_path / "again.safetensors").read_bytes() == DEFAULT_POPULATION.read_bytes()
+    assert DEFAULT_POPULATION.stat().st_size < 2_500_000
 
 
 def test_the_shipped_population_says_that_it_is_synthetic():
