@@ -36,6 +36,7 @@ ANOTHER = {
     "aggregation.weighting": "uniform",
     "aggregation.grid_bits": "30",
     "evaluation.ratio": "0.5",
+    "devices.population": "default",
     "exchange.broadcast": "direct",
     "exchange.chunk_kib": "64",
 }
