@@ -17,7 +17,16 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.devices.ragged import Mask, Offsets, Rows, last_not_after, offsets_of, positions_of, row_of_each
+from fedswarm.devices.ragged import (
+    Mask,
+    Offsets,
+    Rows,
+    last_not_after,
+    lengths_of,
+    offsets_of,
+    positions_of,
+    row_of_each,
+)
 from fedswarm.devices.trace_rules import CYCLE_S
 
 Instants = NDArray[np.float32]
@@ -69,8 +78,8 @@ class Activity:
     def take(self, rows: Rows) -> Self:
         """The table of these rows."""
         positions = positions_of(self.offsets, rows)
-        lengths = np.diff(self.offsets)[rows]
-        return type(self)(offsets_of(lengths), self.starts_s[positions], self.ends_s[positions])
+        offsets = offsets_of(lengths_of(self.offsets, rows))
+        return type(self)(offsets, self.starts_s[positions], self.ends_s[positions])
 
     @cached_property
     def _row_of_interval(self) -> NDArray[np.int32]:
@@ -107,8 +116,7 @@ class Activity:
     def leaves_s(self, rows: Rows, now_s: float | Floats) -> Floats:
         """Until when each row stays active; minus infinity if it is not active at ``now_s``, infinite if for ever."""
         in_cycle = np.broadcast_to(np.asarray(np.mod(now_s, CYCLE_S), dtype=np.float64), rows.shape)
-        first = self.offsets[rows]
-        count = self.offsets[rows + 1] - first
+        first, count = self.offsets[rows], lengths_of(self.offsets, rows)
         leaves = np.full(len(rows), -math.inf)
         present = np.flatnonzero(count)
         found = last_not_after(self.starts_s, first[present], count[present], in_cycle[present])

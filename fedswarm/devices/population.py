@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fedswarm.devices.activity import Activity
 from fedswarm.devices.profile import TEXT_FIELDS, DeviceProfile
-from fedswarm.devices.ragged import Offsets, Rows, offsets_of, positions_of
+from fedswarm.devices.ragged import Offsets, Rows, lengths_of, offsets_of, positions_of
 from fedswarm.devices.trace_rules import COMPUTE_RANGES, NETWORK_RANGES, SPEED_RANGES
 from fedswarm.devices.traces import TraceTable, compute_traces, network_traces
 from fedswarm.errors import DataError
@@ -112,9 +112,9 @@ class Population:
             self,
             speeds={name: column[rows] for name, column in self.speeds.items()},
             texts={name: TextColumn(column.texts, column.codes[rows]) for name, column in self.texts.items()},
-            network_offsets=offsets_of(np.diff(self.network_offsets)[rows]),
+            network_offsets=offsets_of(lengths_of(self.network_offsets, rows)),
             network={name: column[network] for name, column in self.network.items()},
-            compute_offsets=offsets_of(np.diff(self.compute_offsets)[rows]),
+            compute_offsets=offsets_of(lengths_of(self.compute_offsets, rows)),
             compute={name: column[compute] for name, column in self.compute.items()},
             activity=self.activity.take(rows),
         )

@@ -29,9 +29,14 @@ def row_of_each(offsets: Offsets) -> Rows:
     return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
 
 
+def lengths_of(offsets: Offsets, rows: Rows) -> Rows:
+    """How many elements each of ``rows`` has."""
+    return offsets[rows + 1] - offsets[rows]
+
+
 def positions_of(offsets: Offsets, rows: Rows) -> Rows:
     """Flat positions of the elements of ``rows``, row after row: ``flat[positions]`` is the table of those rows."""
-    lengths = np.diff(offsets)[rows]
+    lengths = lengths_of(offsets, rows)
     shift = offsets[rows] - offsets_of(lengths)[:-1]
     return np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(shift, lengths)
 

@@ -72,13 +72,13 @@ class TracedDevices:
         return self._activity[0].next_active_s(now_s)
 
     def client_time(self, client_id: int, round_index: int) -> ClientTime:
-        """One client's device as it is in that round."""
+        """One client's device as it is in that round; an executor that asks for some never builds tables of all."""
         ids = np.asarray([client_id], dtype=np.int64)
-        network, compute, (row,) = self._traces(ids)
+        device = devices_of(self.population, ids, self.seed)
         return TracedClientTime(
-            network=Trace.of(network, row),
-            compute=Trace.of(compute, row),
-            active=ActiveTimes.of(self.population.activity, client_id % len(self.population)),
+            network=Trace.of(device.network_traces, 0),
+            compute=Trace.of(device.compute_traces, 0),
+            active=ActiveTimes.of(device.activity, 0),
             noise=float(compute_noise(self.seed, round_index, ids)[0]),
             compute_scale=self.compute_scale,
             network_scale=self.network_scale,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fedswarm.devices.noise import keyed_normals
 from fedswarm.devices.population import Population
 from fedswarm.devices.profile import VALUE_STEPS, gridded
-from fedswarm.devices.ragged import Offsets, last_not_after, row_of_each
+from fedswarm.devices.ragged import Offsets, last_not_after, lengths_of, row_of_each
 
 SIGMA: Final = 0.07
 USUAL_RANGES: Final = {"rate": (1.0, 54.0), "availability": (35.0, 100.0), "battery_level": (-1.0, 99.0)}
@@ -45,7 +45,7 @@ def _interval_of_each(devices: Population, stamps_s: NDArray[Any], offsets: Offs
     """Number of the active interval that holds each sample, in the flat table; -1 where none does."""
     intervals = devices.activity
     row = row_of_each(offsets)
-    first, count = intervals.offsets[row], np.diff(intervals.offsets)[row]
+    first, count = intervals.offsets[row], lengths_of(intervals.offsets, row)
     interval = np.full(len(row), -1, dtype=np.int64)
     present = np.flatnonzero(count)
     stamps = stamps_s[present].astype(np.float64)
