@@ -77,7 +77,10 @@ def load_population(path: Path) -> Population:
 def _write_atomically(path: Path, columns: Columns, metadata: dict[str, str]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
+        part.touch()
+        mode = part.stat().st_mode  # what the umask leaves; safetensors takes the file from everybody but its owner
         save_file(dict(columns), part, metadata=metadata)
+        part.chmod(mode)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +16,20 @@ from fedswarm.errors import ModelError
 from fedswarm.models.layout import Layout, Vector
 
 LAYOUT_KEY: Final = "fedswarm.layout"
+HEADER_LENGTH_BYTES: Final = 8  # a little-endian integer, before the JSON header
+HEADER_ALIGNMENT_BYTES: Final = 8  # tensors start at a multiple of it
 
 
 def save_safetensors(path: Path, layout: Layout, vector: Vector, metadata: Mapping[str, str]) -> None:
     """Writes the tensors of ``vector`` under their names: all of the file or nothing, even if the machine dies.
 
     ``metadata`` may hold any text; the layout is added, so that :func:`load_safetensors` restores the vector's order.
+    The same arguments give the same bytes, in any process.
     """
     content = save(layout.split(vector), metadata={**metadata, LAYOUT_KEY: layout.to_json()})
-    _write_atomically(path, content)
+    header_end = HEADER_LENGTH_BYTES + int.from_bytes(content[:HEADER_LENGTH_BYTES], "little")
+    header = _with_sorted_metadata(content[HEADER_LENGTH_BYTES:header_end])
+    _write_atomically(path, (header, memoryview(content)[header_end:]))
 
 
 def load_safetensors(path: Path) -> tuple[Layout, Vector, dict[str, str]]:
@@ -46,12 +52,21 @@ def load_safetensors(path: Path) -> tuple[Layout, Vector, dict[str, str]]:
     return layout, layout.join(tensors), metadata
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def _with_sorted_metadata(header: bytes) -> bytes:
+    """The start of the file anew, length included: safetensors writes metadata in an order that differs each time."""
+    tensors = json.loads(header)
+    metadata = dict(sorted(tensors.pop("__metadata__").items()))
+    text = json.dumps({"__metadata__": metadata, **tensors}, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % HEADER_ALIGNMENT_BYTES)
+    return len(text).to_bytes(HEADER_LENGTH_BYTES, "little") + text
+
+
+def _write_atomically(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -64,6 +64,11 @@ def test_equal_populations_give_equal_bytes(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
+def test_whoever_may_read_what_the_user_makes_may_read_a_population(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_columns_are_mapped_and_cannot_be_written(path: Path) -> None:
     rate = load_population(path).network["rate"]
     assert not rate.flags.writeable and not rate.flags.owndata

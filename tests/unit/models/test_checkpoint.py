@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -39,6 +41,31 @@ def test_saving_replaces_and_leaves_no_other_file(tmp_path):
     save_safetensors(path, LAYOUT, VECTOR + 1, {})
     assert load_safetensors(path)[1][0] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+SAVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from fedswarm.models.checkpoint import save_safetensors
+from fedswarm.models.layout import Layout, TensorSpec
+layout = Layout((TensorSpec("w", (2, 3)), TensorSpec("b", (2,))))
+metadata = {f"key {i}": "é" * i for i in range(20)}
+save_safetensors(Path(sys.argv[1]), layout, np.arange(8, dtype=np.float32), metadata)
+"""
+
+
+def test_two_processes_write_the_same_bytes(tmp_path):
+    paths = [tmp_path / "first", tmp_path / "second"]
+    for path in paths:
+        subprocess.run([sys.executable, "-c", SAVE, str(path)], check=True)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert load_safetensors(paths[0])[2]["key 7"] == "é" * 7
+
+
+def test_tensors_start_aligned(tmp_path):
+    save_safetensors(tmp_path / "m.safetensors", LAYOUT, VECTOR, {"note": "any length"})
+    assert int.from_bytes((tmp_path / "m.safetensors").read_bytes()[:8], "little") % 8 == 0
 
 
 def test_a_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
