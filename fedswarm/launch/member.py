@@ -48,7 +48,17 @@ class Member:
             return self._reported
         how = "is gone" if self.exit_code is None else f"ended with {describe_exit(self.exit_code)}"
         last = _last_line(self._log_file)
-        return self._kind(f"the {self.role} {how}{': ' + last if last else ''} (its log: {self._log_file})")
+        return self._kind(f"{self._name} {how}{': ' + last if last else ''} (its log: {self._log_file})")
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether the process ended without a word about why, as one that is killed does."""
+        return self.has_ended and self._reported is None
+
+    @property
+    def _name(self) -> str:
+        """The role in a sentence: there is one tracker, but executor-1 is a name."""
+        return self.role if self.role[-1].isdigit() else f"the {self.role}"
 
     @property
     def _kind(self) -> type[FedswarmError]:
@@ -80,7 +90,7 @@ class Member:
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
-            raise LaunchError(f"the {self.role} was not ready after {timeout_s:g} s; see {self._log_file}") from None
+            raise LaunchError(f"{self._name} was not ready after {timeout_s:g} s; see {self._log_file}") from None
         if not self._ready:
             raise self.failure
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from fedswarm.errors import FedswarmError, RunFailedError
+from fedswarm.errors import FedswarmError, LaunchError, RunFailedError
 from fedswarm.jobs.load import load_job
 from fedswarm.jobs.schema import Job
 from fedswarm.launch.executor_pool import ExecutorPool
@@ -48,6 +48,9 @@ class Outcome:
     phase: Phase
     exit_code: int
     error: str | None = None
+
+
+STOPPED: Final = Outcome("stopped", INTERRUPTED, "stopped before its end")
 
 
 class Supervisor:
@@ -79,7 +82,7 @@ class Supervisor:
         else:
             running.cancel()
             await asyncio.wait([running])
-            outcome = Outcome("stopped", INTERRUPTED, "stopped before its end")
+            outcome = STOPPED
         await self._end_everything(outcome)
         self._journal.close(outcome.phase, outcome.exit_code, outcome.error)
         return outcome
@@ -90,7 +93,7 @@ class Supervisor:
             self._journal.enter("running")
             return await self._watch()
         except FedswarmError as error:
-            return Outcome("failed", error.exit_code, str(error))
+            return _failed(error)
         except Exception as error:  # a mistake of ours must not leave the run without an end
             traceback.print_exc()
             return Outcome("failed", FedswarmError.exit_code, f"{type(error).__name__}: {error}")
@@ -143,8 +146,21 @@ class Supervisor:
         for number in range(1, self._job.cluster.executors + 1):
             log_file = self._folder.log_file(f"executor-{number}")
             self._journal.record(await pool.fork(number, [*flags, "--executor-id", str(number)], log_file))
-        for executor in pool.executors:
-            await executor.until_ready(timeout_s)
+        await self._await_executors(pool.executors, timeout_s)
+
+    async def _await_executors(self, executors: list[Member], timeout_s: float) -> None:
+        """Waits until all are ready or dead. An error that one reports would meet the others too, so it is raised."""
+        lost = []
+        for executor in executors:
+            try:
+                await executor.until_ready(timeout_s)
+            except LaunchError:
+                if not executor.was_lost:
+                    raise
+                self._journal.note_end(executor)
+                lost.append(executor)
+        if len(lost) == len(executors):
+            raise lost[0].failure
 
     async def _watch(self) -> Outcome:
         """Waits for what ends a run that has started."""
@@ -158,8 +174,7 @@ class Supervisor:
             return Outcome("failed", RunFailedError.exit_code, error)
         if self._aggregator.exit_code == 0:
             return Outcome("finished", 0)
-        failure = self._aggregator.failure
-        return Outcome("failed", failure.exit_code, str(failure))
+        return _failed(self._aggregator.failure)
 
     def _executors(self) -> list[Member]:
         return [] if self._pool is None else self._pool.executors
@@ -212,6 +227,11 @@ class Supervisor:
         finally:
             for task in own:
                 task.cancel()
+
+
+def _failed(error: FedswarmError) -> Outcome:
+    """The end that an error means; somebody else may have stopped a service, and that is no failure."""
+    return STOPPED if error.exit_code == INTERRUPTED else Outcome("failed", error.exit_code, str(error))
 
 
 def _how(member: Member) -> str:

@@ -151,6 +151,35 @@ def test_an_executors_death_is_an_event_and_the_run_goes_on(desk):
     assert "executor-1 ended with signal 9" in driver.communicate(timeout=DEADLINE_S)[0]
 
 
+def test_an_executors_death_before_it_is_ready_is_an_event_and_the_run_goes_on(desk):
+    driver = desk.command("submit", "job.yml", executor_1="silent")
+    desk.eventually(lambda: "executor-1" in desk.state().processes, "the executor's process")
+    desk.state().processes["executor-1"].identity.send(signal.SIGKILL)
+    assert "executor-1 ended with signal 9" in desk.until("running").events[0].text
+    (desk.run().path / "finish").touch()
+    assert driver.wait(DEADLINE_S) == 0
+
+
+def test_when_no_executor_comes_up_the_first_ones_end_is_told(desk):
+    code, _, stderr = desk.call("submit", "job.yml", executor_1="exit:3", executor_2="exit:4")
+    assert code == 20
+    assert "the run failed: executor-1 ended with exit code 3: the executor leaves at once" in stderr
+    assert not desk.survivors()
+
+
+def test_an_error_that_one_executor_reports_fails_the_start(desk):
+    code, _, stderr = desk.call("submit", "job.yml", executor_1="error:14:no such model")
+    assert code == 14
+    assert "no such model" in stderr
+
+
+def test_an_aggregator_that_was_told_to_stop_leaves_a_stopped_run(desk):
+    code, stdout, stderr = desk.call("submit", "job.yml", aggregator="stopped:0.2")
+    assert (code, stderr) == (130, "")
+    assert "stopped" in stdout
+    assert (desk.state().state, desk.state().exit_code) == ("stopped", 130)
+
+
 def test_a_run_without_executors_has_failed(desk):
     driver = desk.command("submit", "job.yml")
     for role, record in desk.until("running").processes.items():

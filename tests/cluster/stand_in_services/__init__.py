@@ -1,8 +1,9 @@
 """Services that only come up, end or misbehave as STAND_IN_<ROLE> says: the launcher's own tests need no more.
 
 ``exit:CODE`` ends at once; ``error:CODE:TEXT`` reports an error and ends; ``silent`` never reports ready; ``deaf``
-ignores SIGTERM and the lifeline until it is killed; ``after:S`` ends regularly after S seconds and ``crash:S`` with
-code 1. Otherwise an aggregator ends regularly once RUN/finish exists, and executors when it has dismissed them.
+ignores SIGTERM and the lifeline until it is killed; ``after:S`` ends regularly after S seconds, ``crash:S`` with code 1
+and ``stopped:S`` as one that was asked to stop. Otherwise an aggregator ends regularly once RUN/finish exists, and
+executors when it has dismissed them. STAND_IN_EXECUTOR_1 is for one executor alone.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ def behaviour(role):
 
 
 def run(role, arguments):
-    kind, *details = behaviour(role)
+    own = behaviour(f"executor_{arguments.executor_id}") if role == "executor" else [""]
+    kind, *details = own if own != [""] else behaviour(role)
     if kind == "exit":
         print(f"the {role} leaves at once")
         return int(details[0])
@@ -39,6 +41,8 @@ def run(role, arguments):
         if kind == "crash":
             print("a crash as ordered", file=sys.stderr)
             os._exit(1)
+        if kind == "stopped":
+            raise type("Stopped", (FedswarmError,), {"exit_code": 130})("stopped on request")
         if role == "aggregator":
             (Path(arguments.run_folder) / "dismissed").touch()
 
