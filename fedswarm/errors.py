@@ -14,11 +14,12 @@
       RunFailedError                 30   the cluster started but could not finish
         NoParticipantsError          31   nobody was available for too many rounds in a row
         NumericRangeError            32   an update left the range in which sums are exact
+      StoppedError                  130   somebody asked the run to end early
       WireError                      40   a peer said something the protocol forbids
         IntegrityError               41   bytes did not match their digest
 
-Codes are part of the interface: documented in ``docs/exit-codes.md``, never re-used. 2 is a wrong command line (as in
-every Unix tool) and 130 an interruption by the user.
+Codes are part of the interface: documented in ``docs/exit-codes.md``, never re-used. 2 is a wrong command line, as in
+every Unix tool.
 
 A message holds the offending value and the way out. Nothing else of ours crosses a command's border, so a user never
 sees a traceback unless fedswarm itself is wrong.
@@ -99,6 +100,12 @@ class NumericRangeError(RunFailedError):
     """A weighted update is not finite or leaves the range in which sums are exact."""
 
     exit_code = 32
+
+
+class StoppedError(FedswarmError):
+    """The run was ended early on request: by ``stop``, a signal or the Stop call."""
+
+    exit_code = 130
 
 
 class WireError(FedswarmError):

@@ -54,7 +54,7 @@ class ClientTimes:
         return self.download_s + self.compute_s + self.upload_s
 
     def payload(self) -> Payload:
-        """Keys of the family: ``t_dl``, ``t_comp``, ``t_ul`` (s), ``iters`` (batches) and by phase, ``dropout_frac``."""
+        """The family's ``t_dl``, ``t_comp``, ``t_ul`` (s), ``iters`` (batches) and by phase, ``dropout_frac``."""
         return {
             "t_dl": self.download_s,
             "t_comp": self.compute_s,
@@ -76,6 +76,7 @@ class ClientOutcome:
     computed_utility: float = 0.0
     loss: float | None = None
     samples: int | None = None
+    delta_norm: float | None = None
     executor_id: str | None = None
 
     def positional(self) -> list[Any]:
@@ -101,6 +102,7 @@ class ClientOutcome:
             "computed_utility": self.computed_utility,
             "loss": self.loss,
             "samples": self.samples,
+            "delta_norm": self.delta_norm,
             "executor_id": self.executor_id,
             "status": self.status,
         }
@@ -169,6 +171,20 @@ class ExecutorLost:
 
 
 @dataclass(frozen=True)
+class LeasesOverdue:
+    """Work took longer than ``cluster.lease_timeout_s`` and was offered to other executors as well."""
+
+    tag: ClassVar[str] = "LEASES_OVERDUE"
+    round: int
+    executor_id: str
+    leases: int
+
+    def payload(self) -> Payload:
+        """``round``, ``executor_id`` (who is late), ``leases`` (pieces of work)."""
+        return {"round": self.round, "executor_id": self.executor_id, "leases": self.leases}
+
+
+@dataclass(frozen=True)
 class RoundBegin:
     """A round was planned and is about to be dispatched.
 
@@ -208,8 +224,8 @@ class RoundBegin:
 class RoundSummary:
     """A round is over and its model is made.
 
-    ``sampled_clients`` and ``planned_clients`` count the sampled and the dispatched clients. ``bytes_aggregator`` is
-    what the aggregator sent during the round, ``bytes_peers`` what executors sent (weights and updates alike).
+    ``sampled_clients`` and ``planned_clients`` count the sampled and the dispatched clients. Bytes are those of chunks
+    during the round: sent and received by the aggregator, moved directly between executors, and received in vain.
     """
 
     tag: ClassVar[str] = "ROUND_SUMMARY"
@@ -222,8 +238,10 @@ class RoundSummary:
     loss_avg: float
     client_times: Mapping[int, ClientTimes]
     wall_s: float
-    bytes_aggregator: int
+    bytes_sent: int
+    bytes_received: int
     bytes_peers: int
+    bytes_wasted: int
     sampled_clients: int
     planned_clients: int
 
@@ -241,8 +259,11 @@ class RoundSummary:
             "loss_avg": self.loss_avg,
             "client_times": {str(client): times.payload() for client, times in self.client_times.items()},
             "wall_s": self.wall_s,
-            "bytes_aggregator": self.bytes_aggregator,
+            "bytes_aggregator": self.bytes_sent + self.bytes_received,
+            "bytes_aggregator_sent": self.bytes_sent,
+            "bytes_aggregator_received": self.bytes_received,
             "bytes_peers": self.bytes_peers,
+            "bytes_wasted": self.bytes_wasted,
             "sampled_clients": self.sampled_clients,
             "planned_clients": self.planned_clients,
         }

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from fedswarm.aggregation.grid import shares
 from fedswarm.rounds.ledger import Lease, LeaseLedger
 from fedswarm.rounds.messages import (
-    AddSum,
     ClientReport,
     DiscardSums,
     Instruction,
@@ -93,9 +92,9 @@ class ActiveRound:
             return self._training.issue(executor, executors, now_s)
         return self._training.issue(executor, executors, now_s, lambda piece: self._hosts.get(piece[0]) == executor)
 
-    def trained(self, lease_id: int, reports: tuple[ClientReport, ...]) -> None:
-        """Takes a training report, once a lease."""
-        lease = self._training.complete(lease_id)
+    def trained(self, executor: str, lease_id: int, reports: tuple[ClientReport, ...], now_s: float) -> None:
+        """Takes a training report, the first for its piece."""
+        lease = self._training.complete(lease_id, executor, now_s)
         if lease is None:
             return
         by_client = {report.client_id: report for report in reports}
@@ -150,13 +149,13 @@ class ActiveRound:
             instructions.append(OrderUpload(executor, order_id, self.plan.round_index, order.lease_ids, pairs))
         return instructions
 
-    def sum_fetched(self, order_id: int) -> list[Instruction]:
-        """A fetched sum is added unless its order was withdrawn meanwhile."""
+    def sum_fetched(self, order_id: int) -> str | None:
+        """A fetched sum is to be added unless its order was withdrawn meanwhile; returns who delivered it."""
         order = self._orders.pop(order_id, None)
         if order is None:
-            return []
+            return None
         self._added[order_id] = order
-        return [AddSum(order_id)]
+        return order.executor
 
     @property
     def summed(self) -> bool:
@@ -168,11 +167,14 @@ class ActiveRound:
 
     # Faults
 
-    def sum_failed(self, order_id: int, error: str) -> None:
-        """An order that cannot be fetched: its leases are trained again."""
+    def sum_failed(self, order_id: int, error: str) -> str | None:
+        """An order that cannot be fetched: its leases are trained again. Returns whose it was, if it still counted."""
         order = self._orders.pop(order_id, None)
-        for lease_id in order.lease_ids if order else ():
+        if order is None:
+            return None
+        for lease_id in order.lease_ids:
             self._take_back(lease_id, error)
+        return order.executor
 
     def lease_failed(self, lease_id: int, error: str) -> bool:
         """An executor gave a lease back; False when it was not out."""
@@ -182,6 +184,7 @@ class ActiveRound:
         """An executor is gone: takes back its leases and every update it had not delivered; returns how many."""
         for order_id in [order_id for order_id, order in self._orders.items() if order.executor == executor]:
             del self._orders[order_id]
+        self._training.forget(executor)
         safe = {lease for order in self._added.values() for lease in order.lease_ids}
         gone = self._training.held_by(executor)
         gone += [lease for lease in self._training.done if lease.executor == executor and lease.lease_id not in safe]
@@ -189,17 +192,18 @@ class ActiveRound:
             self._take_back(lease.lease_id, reason)
         return len(gone)
 
-    def withdraw_overdue(self, now_s: float, timeout_s: float) -> int:
-        """Takes back leases that have been out too long; returns how many."""
-        late = self._training.overdue(now_s, timeout_s)
-        for lease in late:
-            self._take_back(lease.lease_id, f"no report within {timeout_s:g} s")
-        return len(late)
+    def expire(self, now_s: float, timeout_s: float) -> list[str]:
+        """Offers work that takes too long to others; returns the executors that are late, one for each lease.
+
+        A pinned client has nobody else: its executor is waited for as long as it lives.
+        """
+        late = [] if self._rules.pinned else self._training.expire(now_s, timeout_s)
+        return [lease.executor for lease in late]
 
     def _take_back(self, lease_id: int, reason: str) -> bool:
         """To be issued again; a pinned client has nobody else, so it failed."""
         if not self._rules.pinned:
-            return self._training.withdraw(lease_id)
+            return self._training.void(lease_id)
         lease = self._training.drop(lease_id)
         for client in lease.piece if lease else ():
             self.reports[client] = ClientReport(client, False, reason, went_away=True)
@@ -222,10 +226,16 @@ class ActiveTest:
             for lease in self._leases.issue(executor, len(executors), now_s)
         ]
 
-    def tested(self, lease_id: int, blocks: tuple[BlockResult, ...]) -> None:
-        """Takes a report, once a lease."""
-        if self._leases.complete(lease_id) is not None:
-            self.blocks.update((block.block, block) for block in blocks)
+    def tested(self, executor: str, lease_id: int, blocks: tuple[BlockResult, ...], now_s: float) -> bool:
+        """Takes a report, the first for its piece; False when it does not fit the lease, which is then issued again."""
+        lease = self._leases.complete(lease_id, executor, now_s)
+        if lease is None:
+            return True
+        if sorted(block.block for block in blocks) != sorted(lease.piece) or any(b.samples < 1 for b in blocks):
+            self._leases.void(lease_id)
+            return False
+        self.blocks.update((block.block, block) for block in blocks)
+        return True
 
     @property
     def finished(self) -> bool:
@@ -234,18 +244,16 @@ class ActiveTest:
 
     def lease_failed(self, lease_id: int) -> bool:
         """An executor gave a lease back; False when it was not out."""
-        return self._leases.withdraw(lease_id)
+        return self._leases.void(lease_id)
 
     def lost(self, executor: str) -> int:
         """An executor is gone: takes back its leases; returns how many."""
+        self._leases.forget(executor)
         gone = self._leases.held_by(executor)
         for lease in gone:
-            self._leases.withdraw(lease.lease_id)
+            self._leases.void(lease.lease_id)
         return len(gone)
 
-    def withdraw_overdue(self, now_s: float, timeout_s: float) -> int:
-        """Takes back leases that have been out too long; returns how many."""
-        late = self._leases.overdue(now_s, timeout_s)
-        for lease in late:
-            self._leases.withdraw(lease.lease_id)
-        return len(late)
+    def expire(self, now_s: float, timeout_s: float) -> list[str]:
+        """Offers work that takes too long to others; returns the executors that are late, one for each lease."""
+        return [lease.executor for lease in self._leases.expire(now_s, timeout_s)]

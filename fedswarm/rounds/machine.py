@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -38,7 +39,7 @@ from fedswarm.rounds import messages as msg
 from fedswarm.rounds import story
 from fedswarm.rounds.active_round import ActiveRound, ActiveTest
 from fedswarm.rounds.feedback import feedback_on
-from fedswarm.rounds.messages import Event, Instruction
+from fedswarm.rounds.messages import EndReason, Event, Instruction, Traffic
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import RoundRules
@@ -47,11 +48,9 @@ from fedswarm.selection.policies import make_selector
 
 # How far the virtual clock moves when somebody is online but nobody can finish a round from here.
 IDLE_STEP_S: Final = 60.0
-# Leases that executors may give back in a row before the run is given up as broken.
-MOST_LEASE_FAILURES: Final = 20
+# What an executor may fail, without delivering a sum in between, before it is sent away.
+MOST_STRIKES: Final = 3
 TEST_LEASES: Final = 8
-
-EndReason = Literal["finished", "stopped", "failed"]
 
 
 class Phase(StrEnum):
@@ -86,6 +85,7 @@ class RoundMachine:
         self._selector = make_selector(job)
         self._rules: RoundRules | None = None
         self._world: DeviceWorld | None = None
+        self._model_order = 0
         self._asked_for_model = ""
         self._active: ActiveRound | None = None
         self._test: ActiveTest | None = None
@@ -93,8 +93,9 @@ class RoundMachine:
         self._ids = itertools.count(1)
         self._draws = 0
         self._skipped = 0
-        self._lease_failures = 0
-        self._bytes = (0, 0)
+        self._strikes: Counter[str] = Counter()
+        self._last_fault = ""
+        self._traffic = Traffic()
         self._utilities: dict[int, float] = {}
 
     def handle(self, event: Event, now_s: float) -> list[Instruction]:
@@ -106,11 +107,10 @@ class RoundMachine:
                 return self._joined(event, now_s)
             case msg.ExecutorLost(executor, reason):
                 return self._lost(executor, reason, now_s)
-            case msg.InitialModelArrived():
-                return self._initial_model(now_s)
-            case msg.InitialModelFailed(executor, error):
-                failure = f"executor {executor} could not build the initial model: {error}"
-                return self._fail(RunFailedError(failure), now_s)
+            case msg.InitialModelArrived(order_id):
+                return self._initial_model(order_id, now_s)
+            case msg.InitialModelFailed(order_id, error):
+                return self._no_initial_model(order_id, error, now_s)
             case msg.ModelStepped():
                 return self._stepped(event, now_s)
             case msg.StopRequested(reason):
@@ -158,8 +158,9 @@ class RoundMachine:
         instructions: list[Instruction] = [msg.WriteRecord(records.ExecutorLost(executor, reason, withdrawn))]
         if not self.roster:
             self._deserted_s = now_s
-        if self.phase is Phase.STARTING and executor == self._asked_for_model and self.roster:
-            return instructions + self._ask_for_model()
+        if self.phase is Phase.STARTING and executor == self._asked_for_model:
+            self._asked_for_model = ""
+            return instructions + (self._ask_for_model() if self.roster else [])
         return instructions + self._advance(now_s)
 
     # From the first executor to the first round
@@ -178,13 +179,22 @@ class RoundMachine:
         return [msg.WriteRecord(federation), *self._ask_for_model()]
 
     def _ask_for_model(self) -> list[Instruction]:
-        self._asked_for_model = self.roster.executors[0]
-        return [msg.RequestInitialModel(self._asked_for_model)]
+        """Asks an executor, the one with the fewest failures; an answer to an earlier request counts no more."""
+        self._asked_for_model = min(self.roster.executors, key=lambda executor: self._strikes[executor])
+        self._model_order = next(self._ids)
+        return [msg.RequestInitialModel(self._asked_for_model, self._model_order)]
 
-    def _initial_model(self, now_s: float) -> list[Instruction]:
-        if self.phase is not Phase.STARTING:
+    def _initial_model(self, order_id: int, now_s: float) -> list[Instruction]:
+        if self.phase is not Phase.STARTING or order_id != self._model_order:
+            return [msg.DropFetched(order_id)]
+        return [msg.AdoptModel(order_id), msg.PublishModel(0), *self._begin_round(now_s)]
+
+    def _no_initial_model(self, order_id: int, error: str, now_s: float) -> list[Instruction]:
+        if self.phase is not Phase.STARTING or order_id != self._model_order:
             return []
-        return [msg.PublishModel(0), *self._begin_round(now_s)]
+        dismissal = self._strike(self._asked_for_model, f"no initial model: {error}", now_s)
+        again = self._ask_for_model() if self.roster and self.phase is Phase.STARTING and not dismissal else []
+        return dismissal + again
 
     # A round
 
@@ -258,25 +268,32 @@ class RoundMachine:
         active, test = self._active, self._test
         instructions: list[Instruction] = []
         match event:
-            case msg.TrainReported(_, lease_id, clients) if active:
-                self._lease_failures = 0
-                active.trained(lease_id, clients)
-            case msg.EvaluationReported(_, lease_id, blocks) if test:
-                self._lease_failures = 0
-                test.tested(lease_id, blocks)
-            case msg.SumFetched(order_id) if active:
-                instructions += active.sum_fetched(order_id)
+            case msg.TrainReported(executor, lease_id, clients) if active:
+                active.trained(executor, lease_id, clients, now_s)
+            case msg.EvaluationReported(executor, lease_id, blocks) if test:
+                if not test.tested(executor, lease_id, blocks, now_s):
+                    instructions += self._strike(executor, "it reported other test blocks than it was given", now_s)
+            case msg.SumFetched(order_id):
+                deliverer = active.sum_fetched(order_id) if active else None
+                if deliverer:
+                    self._strikes[deliverer] = 0
+                instructions.append(msg.AddSum(order_id) if deliverer else msg.DropFetched(order_id))
             case msg.SumFailed(order_id, error) if active:
-                active.sum_failed(order_id, error)
+                failing = active.sum_failed(order_id, error)
+                instructions += self._strike(failing, f"no sum: {error}", now_s) if failing else []
             case msg.LeaseFailed(executor, lease_id, error):
                 known = (active and active.lease_failed(lease_id, error)) or (test and test.lease_failed(lease_id))
-                self._lease_failures += bool(known)
-                if self._lease_failures > MOST_LEASE_FAILURES:
-                    failure = (
-                        f"{self._lease_failures} leases in a row failed; the last, on executor {executor}: {error}"
-                    )
-                    return self._fail(RunFailedError(failure), now_s)
+                instructions += self._strike(executor, error, now_s) if known else []
         return instructions + self._advance(now_s)
+
+    def _strike(self, executor: str, fault: str, now_s: float) -> list[Instruction]:
+        """Counts a failure against an executor, and sends it away after too many."""
+        self._strikes[executor] += 1
+        self._last_fault = f"executor {executor}: {fault}"
+        if self._strikes[executor] < MOST_STRIKES or executor not in self.roster:
+            return []
+        reason = f"{MOST_STRIKES} failures; the last: {fault}"
+        return [msg.RefuseExecutor(executor, reason), *self._lost(executor, reason, now_s)]
 
     def _advance(self, now_s: float) -> list[Instruction]:
         """What follows from where things stand: a test to record, sums to order, a step, the end, or more work."""
@@ -323,9 +340,8 @@ class RoundMachine:
         if self.phase is not Phase.STEPPING or active is None:
             return []
         verdict = active.verdict
-        spent = (event.aggregator_bytes - self._bytes[0], event.peer_bytes - self._bytes[1])
-        self._bytes = (event.aggregator_bytes, event.peer_bytes)
-        summary = story.round_summary(active, verdict, now_s - active.started_s, *spent)
+        summary = story.round_summary(active, verdict, now_s - active.started_s, event.traffic.since(self._traffic))
+        self._traffic = event.traffic
         info = story.client_info(active, verdict, self.job.selection.policy, self._utilities)
         self._give_feedback(active)
         self._active = None
@@ -357,10 +373,15 @@ class RoundMachine:
             return self._fail(RunFailedError(f"{waited}; see logs/executor-*.log"), now_s)
         patience_s = cluster.rejoin_timeout_s + cluster.dead_after_s
         if self._deserted_s is not None and now_s - self._deserted_s > patience_s:
-            return self._fail(RunFailedError("all executors are gone and none came back"), now_s)
-        late = self._active.withdraw_overdue(now_s, cluster.lease_timeout_s) if self._active else 0
-        late += self._test.withdraw_overdue(now_s, cluster.lease_timeout_s) if self._test else 0
-        return self._advance(now_s) if late else []
+            fault = f" (the last failure was of {self._last_fault})" if self._last_fault else ""
+            return self._fail(RunFailedError(f"all executors are gone and none came back{fault}"), now_s)
+        late = self._active.expire(now_s, cluster.lease_timeout_s) if self._active else []
+        late += self._test.expire(now_s, cluster.lease_timeout_s) if self._test else []
+        overdue: list[Instruction] = [
+            msg.WriteRecord(records.LeasesOverdue(self.round_index, executor, leases))
+            for executor, leases in sorted(Counter(late).items())
+        ]
+        return overdue + (self._advance(now_s) if late else [])
 
     def _fail(self, error: RunFailedError, now_s: float) -> list[Instruction]:
         return self._finish("failed", str(error), now_s, error)
@@ -372,8 +393,8 @@ class RoundMachine:
         self.phase = Phase.DONE
         wall_s = now_s - self._started_s
         shutdown = records.Shutdown(reason, self.round_index, self.clock_s, wall_s, message)
-        saved: list[Instruction] = [msg.SaveModel(self.round_index)] if has_model else []
-        return [*saved, msg.WriteRecord(shutdown), msg.Finish(error)]
+        saved: list[Instruction] = [msg.SaveModel()] if has_model else []
+        return [*saved, msg.WriteRecord(shutdown), msg.Finish(reason, error)]
 
 
 def job_config(job: Job) -> records.JobConfig:

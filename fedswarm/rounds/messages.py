@@ -6,13 +6,15 @@ Both are plain values: tests feed events by hand, the aggregator's shell transla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from fedswarm.errors import RunFailedError
 from fedswarm.models.layout import Layout
 from fedswarm.records.schema import Record
 from fedswarm.rounds.plan import PlannedTask
 from fedswarm.training.task import BlockResult
+
+EndReason = Literal["finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,16 @@ class ExecutorLost:
 
 @dataclass(frozen=True)
 class InitialModelArrived:
-    """The initial model, built by the executor that was asked for it, is here."""
+    """The initial model is here and verified, not yet adopted."""
+
+    order_id: int
 
 
 @dataclass(frozen=True)
 class InitialModelFailed:
     """The executor that was asked could not deliver the initial model."""
 
-    executor: str
+    order_id: int
     error: str
 
 
@@ -123,15 +127,33 @@ class SumFailed:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Chunk bytes since the run began: through the aggregator, directly between executors, and in vain."""
+
+    sent: int = 0
+    received: int = 0
+    peers: int = 0
+    wasted: int = 0
+
+    def since(self, before: Traffic) -> Traffic:
+        """What came after ``before``; never negative, though executors' reports of it may lag behind."""
+        return Traffic(
+            sent=max(0, self.sent - before.sent),
+            received=max(0, self.received - before.received),
+            peers=max(0, self.peers - before.peers),
+            wasted=max(0, self.wasted - before.wasted),
+        )
+
+
+@dataclass(frozen=True)
 class ModelStepped:
     """The server algorithm made the next model version.
 
-    The byte counts are payload totals so far: through the aggregator, and directly between executors.
+    ``traffic`` are totals so far.
     """
 
     version: int
-    aggregator_bytes: int
-    peer_bytes: int
+    traffic: Traffic
 
 
 @dataclass(frozen=True)
@@ -167,7 +189,7 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True)
 class RefuseExecutor:
-    """Send an executor away: it does not fit this run."""
+    """Send an executor away: it does not fit this run, or fails again and again."""
 
     executor: str
     reason: str
@@ -175,9 +197,24 @@ class RefuseExecutor:
 
 @dataclass(frozen=True)
 class RequestInitialModel:
-    """Ask this executor to build and offer the initial model."""
+    """Ask this executor to build and offer the initial model, and fetch it."""
 
     executor: str
+    order_id: int
+
+
+@dataclass(frozen=True)
+class AdoptModel:
+    """Make what this order fetched the server's model, version 0."""
+
+    order_id: int
+
+
+@dataclass(frozen=True)
+class DropFetched:
+    """What this order fetched is not wanted any more."""
+
+    order_id: int
 
 
 @dataclass(frozen=True)
@@ -261,21 +298,22 @@ class WriteRecord:
 
 @dataclass(frozen=True)
 class SaveModel:
-    """Write the server's weights as a checkpoint of this version."""
-
-    version: int
+    """Write the server's weights as a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The run is over; tell the executors, then end. There is no error after a success or a requested stop."""
+    """The run is over; tell the executors, then end."""
 
+    reason: EndReason
     error: RunFailedError | None = None
 
 
 Instruction: TypeAlias = (
     RefuseExecutor
     | RequestInitialModel
+    | AdoptModel
+    | DropFetched
     | PublishModel
     | SendModel
     | SendTrain

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fedswarm.records.schema import ClientInfo, ClientOutcome, ClientTimes, RoundBegin, RoundSummary, Status, TestResult
 from fedswarm.rounds.active_round import ActiveRound
+from fedswarm.rounds.messages import Traffic
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.rules import Verdict
 from fedswarm.training.task import BlockResult
@@ -27,9 +28,7 @@ def round_begin(plan: RoundPlan, pacer: dict[str, object], executors: list[str],
     )
 
 
-def round_summary(
-    active: ActiveRound, verdict: Verdict, wall_s: float, aggregator_bytes: int, peer_bytes: int
-) -> RoundSummary:
+def round_summary(active: ActiveRound, verdict: Verdict, wall_s: float, traffic: Traffic) -> RoundSummary:
     """ROUND_SUMMARY: what became of everybody sampled; bytes and wall seconds are this round's alone."""
     plan = active.plan
     return RoundSummary(
@@ -42,8 +41,10 @@ def round_summary(
         loss_avg=mean_loss(active, verdict),
         client_times=client_times(active, plan.to_run),
         wall_s=wall_s,
-        bytes_aggregator=aggregator_bytes,
-        bytes_peers=peer_bytes,
+        bytes_sent=traffic.sent,
+        bytes_received=traffic.received,
+        bytes_peers=traffic.peers,
+        bytes_wasted=traffic.wasted,
         sampled_clients=len(plan.sampled),
         planned_clients=len(plan.to_run),
     )
@@ -129,5 +130,6 @@ def _outcome(active: ActiveRound, client: int, status: Status, utility_before: f
         computed_utility=report.utility,
         loss=report.moving_loss,
         samples=report.trained_samples,
+        delta_norm=report.delta_norm,
         executor_id=active.trained_by.get(client),
     )

@@ -1,12 +1,14 @@
 """Between round messages and ``fedswarm.v1``: the only place where the two meet.
 
-Whatever comes from the wire is checked here, so the round machine hears nothing malformed.
+What comes from the wire is checked here for its form: names, finite numbers. Whether it makes sense at the moment,
+whose lease it is or which blocks were asked for, is for the round machine to judge.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +20,7 @@ from fedswarm.rounds.messages import (
     ClientReport,
     ExecutorJoined,
     OrderUpload,
+    RequestInitialModel,
     SendTest,
     SendTrain,
 )
@@ -27,7 +30,8 @@ from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
 
 PROTOCOL: Final = 1
-INITIAL_MODEL_ORDER: Final = 0
+SOURCE: Final = "aggregator"  # the name under which the aggregator publishes model versions
+EXECUTOR_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LONGEST_ERROR: Final = 2_000
 # The message and the value have the same fields, by design.
 REPORT_FIELDS: Final = tuple(field.name for field in dataclasses.fields(ClientReport))
@@ -74,8 +78,10 @@ def read_registration(message: pb.ExecutorMessage) -> Registration:
     body = message.registration
     if body.protocol != PROTOCOL:
         raise WireError(f"the executor speaks protocol {body.protocol}, this aggregator {PROTOCOL}: update the older")
-    if not body.executor_id or not body.peer.target or not body.clients:
-        raise WireError("a registration needs an executor id, an address and at least one client")
+    if not EXECUTOR_NAME.fullmatch(body.executor_id) or body.executor_id == SOURCE:
+        raise WireError(f"{body.executor_id!r} cannot name an executor: give it a number, or a short name of its own")
+    if not body.peer.target or not body.clients:
+        raise WireError(f"executor {body.executor_id} must register with an address and at least one client")
     joined = ExecutorJoined(
         executor=body.executor_id,
         target=body.peer.target,
@@ -131,12 +137,18 @@ def upload_message(order: OrderUpload) -> pb.AggregatorMessage:
     return pb.AggregatorMessage(event=events.UPLOAD_MODEL, upload=body)
 
 
-def train_report_message(lease_id: int, round_index: int, reports: Iterable[ClientReport]) -> pb.ExecutorMessage:
+def initial_model_message(request: RequestInitialModel) -> pb.AggregatorMessage:
+    """The wish for the initial model."""
+    body = pb.UploadOrder(order_id=request.order_id, initial_model=True)
+    return pb.AggregatorMessage(event=events.UPLOAD_MODEL, upload=body)
+
+
+def train_report_message(lease_id: int, reports: Iterable[ClientReport]) -> pb.ExecutorMessage:
     """How a lease of training went."""
     clients = [
         pb.ClientReport(**{**dataclasses.asdict(report), "error": report.error[:LONGEST_ERROR]}) for report in reports
     ]
-    body = pb.TrainReport(lease_id=lease_id, round=round_index, clients=clients)
+    body = pb.TrainReport(lease_id=lease_id, clients=clients)
     return pb.ExecutorMessage(event=events.CLIENT_TRAIN, train_report=body)
 
 
@@ -155,12 +167,12 @@ def _read_client_report(message: pb.ClientReport) -> ClientReport:
     return ClientReport(**values)
 
 
-def model_test_report_message(lease_id: int, version: int, blocks: Iterable[BlockResult]) -> pb.ExecutorMessage:
+def model_test_report_message(lease_id: int, blocks: Iterable[BlockResult]) -> pb.ExecutorMessage:
     """How a lease of testing went."""
     rows = [
         pb.TestBlock(block=b.block, samples=b.samples, top1=b.top1, top5=b.top5, loss_sum=b.loss_sum) for b in blocks
     ]
-    body = pb.TestReport(lease_id=lease_id, round=version, blocks=rows)
+    body = pb.TestReport(lease_id=lease_id, blocks=rows)
     return pb.ExecutorMessage(event=events.MODEL_TEST, test_report=body)
 
 

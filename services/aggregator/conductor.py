@@ -36,9 +36,12 @@ from services.peer.node import PeerNode
 
 log = logging.getLogger(__name__)
 
-SOURCE: Final = "aggregator"
 TICK_S: Final = 0.5
 FAREWELL_S: Final = 3.0
+# Records that are worth a line in the aggregator's own log; the others are long and stand in rounds.jsonl.
+LOGGED: Final = frozenset(
+    {"FEDERATION", "EXECUTOR_JOIN", "EXECUTOR_LOST", "LEASES_OVERDUE", "ROUND_SKIPPED", "TEST_RESULT", "SHUTDOWN"}
+)
 
 
 class Conductor:
@@ -64,16 +67,17 @@ class Conductor:
         self._clock = clock
         self._algorithm = server_algorithm(job.aggregation.algorithm)
         self._state: ServerState | None = None
+        self._version = 0
         self._layout: Layout | None = None
         self._total: Sum | None = None
         self._offer: pb.AggregatorMessage | None = None
         self._sessions: dict[str, ExecutorSession] = {}
         self._deserted = asyncio.Event()  # set whenever the last session ends
-        self._departed_bytes = 0  # received by executors that are gone
+        self._departed = pb.Traffic()  # of sessions that ended
         self._instructions: asyncio.Queue[msg.Instruction] = asyncio.Queue()
         self._uploads: dict[int, asyncio.Future[Manifest]] = {}
-        self._sums: dict[int, Sum] = {}
-        self._fetches: set[asyncio.Task[None]] = set()
+        self._fetched: dict[int, NDArray[Any]] = {}
+        self._fetches: dict[asyncio.Task[None], str] = {}
 
     # Events in
 
@@ -104,7 +108,10 @@ class Conductor:
         session.end()
         if not self._sessions:
             self._deserted.set()
-        self._departed_bytes += session.traffic.received_bytes
+        self._departed.received_bytes += session.traffic.received_bytes
+        self._departed.wasted_bytes += session.traffic.wasted_bytes
+        for fetch in [fetch for fetch, executor in self._fetches.items() if executor == session.executor]:
+            fetch.cancel()
         self.deliver(msg.ExecutorLost(session.executor, reason))
 
     def receive(self, session: ExecutorSession, message: pb.ExecutorMessage) -> None:
@@ -147,6 +154,7 @@ class Conductor:
         """Carries instructions out until the run is over; returns how it ended."""
         self._write(job_config(self.job))
         ticker = asyncio.create_task(self._tick())
+        ticker.add_done_callback(self._note_death)
         try:
             while True:
                 instruction = await self._instructions.get()
@@ -155,7 +163,7 @@ class Conductor:
                 await self._perform(instruction)
         finally:
             ticker.cancel()
-            for fetch in self._fetches:
+            for fetch in list(self._fetches):
                 fetch.cancel()
             await self._say_goodbye()
 
@@ -170,12 +178,18 @@ class Conductor:
                     self._send(executor, self._offer)
             case msg.OrderUpload(executor, order_id):
                 self._send(executor, wire.upload_message(instruction))
-                self._spawn(self._fetch_sum(executor, order_id))
+                self._spawn(executor, self._fetch_sum(executor, order_id))
+            case msg.RequestInitialModel(executor, order_id):
+                self._send(executor, wire.initial_model_message(instruction))
+                self._spawn(executor, self._fetch_initial_model(executor, order_id))
+            case msg.AdoptModel(order_id):
+                self._state = self._algorithm.init(self._fetched.pop(order_id))
             case msg.AddSum(order_id):
-                await self._add_sum(self._sums.pop(order_id))
+                await self._add_sum(self._fetched.pop(order_id))
+            case msg.DropFetched(order_id):
+                self._fetched.pop(order_id, None)
             case msg.DiscardSums():
                 self._total = None
-                self._sums.clear()
             case msg.StepModel(version):
                 await self._step(version)
             case msg.PublishModel(version):
@@ -184,10 +198,8 @@ class Conductor:
                 self._close_round(round_index)
             case msg.WriteRecord(record):
                 self._write(record)
-            case msg.SaveModel(version):
-                await self._save(version)
-            case msg.RequestInitialModel(executor):
-                self._request_initial_model(executor)
+            case msg.SaveModel():
+                await self._save()
             case msg.RefuseExecutor(executor, reason):
                 self._refuse(executor, reason)
 
@@ -198,6 +210,8 @@ class Conductor:
 
     def _write(self, record: Record) -> None:
         self._records.write(record)
+        if record.tag in LOGGED:
+            log.info("%s %s", record.tag, {key: value for key, value in record.payload().items() if value is not None})
 
     def _welcome(self) -> pb.AggregatorMessage:
         cluster = self.job.cluster
@@ -207,11 +221,11 @@ class Conductor:
         return pb.AggregatorMessage(event=events.CLIENT_CONNECT, welcome=welcome)
 
     def _refuse(self, executor: str, reason: str) -> None:
-        log.error("executor %s is refused: %s", executor, reason)
-        session = self._sessions.pop(executor, None)
+        log.error("executor %s is sent away: %s", executor, reason)
+        session = self._sessions.get(executor)
         if session is not None:
-            session.send(_shutdown(f"refused: {reason}"))
-            session.end()
+            session.send(_shutdown(reason, refused=True))
+            self.disconnect(session, reason)
 
     def _close_round(self, round_index: int) -> None:
         message = pb.AggregatorMessage(event=events.START_ROUND, round_closed=pb.RoundClosed(round=round_index))
@@ -220,33 +234,22 @@ class Conductor:
 
     # The model
 
-    def _request_initial_model(self, executor: str) -> None:
-        order = msg.OrderUpload(executor, wire.INITIAL_MODEL_ORDER, 0, (), ())
-        self._send(executor, wire.upload_message(order))
-        self._spawn(self._fetch_initial_model(executor))
-
-    async def _fetch_initial_model(self, executor: str) -> None:
-        assert self._layout is not None
+    async def _fetch_initial_model(self, executor: str, order_id: int) -> None:
         try:
-            weights = await self._fetch(executor, wire.INITIAL_MODEL_ORDER)
-            self._layout.check(weights)
+            self._fetched[order_id] = await self._fetch(executor, order_id)
         except (FedswarmError, TimeoutError) as error:
-            if executor in self._sessions:
-                self.deliver(msg.InitialModelFailed(executor, str(error) or "it took too long"))
+            log.warning("executor %s did not deliver the initial model: %s", executor, error)
+            self.deliver(msg.InitialModelFailed(order_id, str(error) or "it took too long"))
             return
-        self._state = self._algorithm.init(weights)
-        self.deliver(msg.InitialModelArrived())
+        self.deliver(msg.InitialModelArrived(order_id))
 
     async def _fetch_sum(self, executor: str, order_id: int) -> None:
-        assert self._layout is not None
         try:
-            total = await self._fetch(executor, order_id)
-            self._layout.check(total)
+            self._fetched[order_id] = await self._fetch(executor, order_id)
         except (FedswarmError, TimeoutError) as error:
             log.warning("the sum of executor %s cannot be had: %s", executor, error)
-            self.deliver(msg.SumFailed(order_id, str(error)))
+            self.deliver(msg.SumFailed(order_id, str(error) or "it took too long"))
             return
-        self._sums[order_id] = total
         self.deliver(msg.SumFetched(order_id))
 
     async def _fetch(self, executor: str, order_id: int) -> NDArray[Any]:
@@ -257,9 +260,12 @@ class Conductor:
         try:
             async with asyncio.timeout(self.job.cluster.lease_timeout_s):
                 manifest = await self._uploads[order_id]
-                return await self._node.fetch(manifest, session.target, swarm=False)
+                fetched: NDArray[Any] = await self._node.fetch(manifest, session.target, swarm=False)
         finally:
             self._uploads.pop(order_id, None)
+        assert self._layout is not None
+        self._layout.check(fetched)
+        return fetched
 
     async def _add_sum(self, partial: Sum) -> None:
         if self._total is None:
@@ -271,11 +277,20 @@ class Conductor:
         assert self._state is not None and self._total is not None
         self._state = await asyncio.to_thread(self._algorithm.apply, self._state, self._total)
         self._total = None
-        own_sent, own_received, _ = self._node.traffic
-        # What executors received came from the aggregator or from each other. (What they sent would not do: their last
-        # report of it is from before the sums were fetched.)
-        taken = self._departed_bytes + sum(session.traffic.received_bytes for session in self._sessions.values())
-        self.deliver(msg.ModelStepped(version, own_sent + own_received, max(0, taken - own_sent)))
+        self._version = version
+        self.deliver(msg.ModelStepped(version, self._traffic()))
+
+    def _traffic(self) -> msg.Traffic:
+        """What executors received came from the aggregator or from each other."""
+        sent, received, wasted = self._node.traffic
+        sessions = [self._departed, *(session.traffic for session in self._sessions.values())]
+        taken = sum(traffic.received_bytes for traffic in sessions)
+        return msg.Traffic(
+            sent=sent,
+            received=received,
+            peers=max(0, taken - sent),
+            wasted=wasted + sum(traffic.wasted_bytes for traffic in sessions),
+        )
 
     async def _publish(self, version: int) -> None:
         assert self._state is not None and self._layout is not None
@@ -285,7 +300,7 @@ class Conductor:
             weights,
             job=self.job.job_name,
             round_index=version,
-            source=SOURCE,
+            source=wire.SOURCE,
             schema_hash=self._layout.schema_hash,
             chunk_bytes=chosen_chunk_bytes(self.job.exchange),
         )
@@ -293,16 +308,17 @@ class Conductor:
         self._node.forget_before(version)
         offer = pb.ModelOffer(
             manifest=manifest_to_proto(manifest),
-            source=common_pb2.PeerAddress(peer_id=SOURCE, target=self.target),
+            source=common_pb2.PeerAddress(peer_id=wire.SOURCE, target=self.target),
             swarm=spreads_by_peers(self.job.exchange, manifest.total_bytes, len(self._sessions)),
         )
         self._offer = pb.AggregatorMessage(event=events.UPDATE_MODEL, model=offer)
         for session in self._sessions.values():
             session.send(self._offer)
 
-    async def _save(self, version: int) -> None:
+    async def _save(self) -> None:
         if self._state is None or self._layout is None:
             return
+        version = self._version
         path = self._folder / "checkpoints" / f"model-{version:05d}.safetensors"
         metadata = {"job": self.job.job_name, "version": str(version), "schema_hash": self._layout.schema_hash}
         await asyncio.to_thread(save_safetensors, path, self._layout, self._state.weights, metadata)
@@ -329,11 +345,20 @@ class Conductor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._deserted.wait(), FAREWELL_S)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, executor: str, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a fetch from an executor; it is cancelled when the executor is lost."""
         task = asyncio.create_task(work)
-        self._fetches.add(task)
-        task.add_done_callback(self._fetches.discard)
+        self._fetches[task] = executor
+        task.add_done_callback(self._note_death)
+
+    def _note_death(self, task: asyncio.Task[None]) -> None:
+        """A background task must never end by an error of ours in silence: it ends the run."""
+        self._fetches.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("unexpected error", exc_info=error)
+            failure = RunFailedError(f"internal error: {type(error).__name__}: {error}")
+            self._instructions.put_nowait(msg.Finish("failed", failure))
 
 
-def _shutdown(reason: str) -> pb.AggregatorMessage:
-    return pb.AggregatorMessage(event=events.SHUT_DOWN, shutdown=pb.Shutdown(reason=reason))
+def _shutdown(reason: str, *, refused: bool = False) -> pb.AggregatorMessage:
+    return pb.AggregatorMessage(event=events.SHUT_DOWN, shutdown=pb.Shutdown(reason=reason, refused=refused))

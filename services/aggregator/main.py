@@ -11,13 +11,15 @@ from pathlib import Path
 
 from fedswarm.clock import WallClock
 from fedswarm.devices.worlds import open_world
+from fedswarm.errors import StoppedError
 from fedswarm.jobs.load import load_job
 from fedswarm.jobs.resolved import job_digest
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import messages as msg
+from fedswarm.rounds import wire
 from fedswarm.v1 import aggregator_pb2_grpc
 from fedswarm.v1.aggregator_pb2 import DESCRIPTOR as AGGREGATOR
-from services.aggregator.conductor import SOURCE, Conductor
+from services.aggregator.conductor import Conductor
 from services.aggregator.servicer import AggregatorServicer
 from services.peer.node import PeerNode
 from services.process import entry, launcher_contract
@@ -43,7 +45,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     """Runs the job to its end, or until ``stop`` is set."""
     job = load_job(options.job).job
     make_world = open_world(job)
-    node = PeerNode(SOURCE, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
+    node = PeerNode(wire.SOURCE, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
     server = Server()
     node.register(server)
     with RecordWriter(options.run_folder / "rounds.jsonl", options.text_log, now=time.time) as records:
@@ -65,6 +67,8 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
             await server.stop()
     if finish.error is not None:
         raise finish.error
+    if finish.reason == "stopped":
+        raise StoppedError("stopped on request; the model so far is saved")
 
 
 async def _stop_when_told(stop: asyncio.Event, conductor: Conductor) -> None:

@@ -62,9 +62,12 @@ class AggregatorServicer(aggregator_pb2_grpc.AggregatorServicer):
         try:
             async for message in requests:
                 self._conductor.receive(session, message)
-            self._conductor.disconnect(session, "it closed its session")
+            self._conductor.disconnect(session, "it ended its session")
         except FedswarmError as error:
             self._conductor.disconnect(session, str(error))
+        except Exception as error:  # one session's trouble must not pass unseen, nor end the others
+            log.exception("the session of executor %s broke", session.executor)
+            self._conductor.disconnect(session, f"{type(error).__name__}: {error}")
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:
         """Where the run stands."""

@@ -23,6 +23,9 @@ from services.peer.node import PeerNode
 
 log = logging.getLogger(__name__)
 
+# A model that could not be fetched is tried again after these pauses before the leases that need it fail.
+FETCH_PAUSES_S = (0.2, 1.0)
+
 
 class Foreman:
     """Implements :class:`~services.executor.session.Handler`.
@@ -43,7 +46,7 @@ class Foreman:
         self._closed_round = -1
         self._download_s = 0.0
         self._work: asyncio.Queue[pb.AggregatorMessage] = asyncio.Queue()
-        self._version = -1
+        self._offered: Manifest | None = None
         self._model: asyncio.Task[Vector] | None = None
         self._session: Session | None = None
         self._registration: pb.ExecutorMessage | None = None
@@ -64,7 +67,7 @@ class Foreman:
         """Takes a message of the session."""
         match message.WhichOneof("body"):
             case "model":
-                self._offered(message.model)
+                self._take_offer(message.model)
             case "round_closed":
                 self._closed_round = message.round_closed.round
                 self._bench.close_round(message.round_closed.round)
@@ -99,25 +102,44 @@ class Foreman:
 
     # Models
 
-    def _offered(self, offer: pb.ModelOffer) -> None:
+    def _take_offer(self, offer: pb.ModelOffer) -> None:
+        """Starts fetching a version. An offer of what is held or under way already (a rejoin) changes nothing."""
         manifest = manifest_from_proto(offer.manifest)
+        known = self._offered is not None and self._offered.root == manifest.root
+        if known and self._model is not None and not _has_failed(self._model):
+            return
         if self._model is not None:
             self._model.cancel()
-        self._version = manifest.round
+        self._offered = manifest
         self._model = asyncio.create_task(self._fetch(manifest, offer.source.target, offer.swarm))
         self._model.add_done_callback(_note_failure)
 
     async def _fetch(self, manifest: Manifest, source_target: str, swarm: bool) -> Vector:
         start_s = self._clock.now_s()
-        weights = await self._node.fetch(manifest, source_target, swarm=swarm)
+        for pause_s in (*FETCH_PAUSES_S, None):
+            try:
+                weights: Vector = await self._node.fetch(manifest, source_target, swarm=swarm)
+                break
+            except FedswarmError as error:
+                if pause_s is None:
+                    raise
+                log.warning("fetching model version %d failed, trying again: %s", manifest.round, error)
+                await asyncio.sleep(pause_s)
         self._download_s = self._clock.now_s() - start_s
         self._layout.check(weights)
         return weights
 
     async def _weights(self, version: int) -> Vector:
-        if self._model is None or version != self._version:
-            raise FedswarmError(f"model version {version} was asked for, but {self._version} is the newest offered")
-        return await asyncio.shield(self._model)
+        model, offered = self._model, self._offered
+        if model is None or offered is None or version != offered.round:
+            newest = "none" if offered is None else offered.round
+            raise FedswarmError(f"model version {version} was asked for, but the newest offered is {newest}")
+        try:
+            return await asyncio.shield(model)
+        except asyncio.CancelledError:
+            if model.cancelled():
+                raise FedswarmError(f"model version {version} was superseded while it was fetched") from None
+            raise
 
     # Work
 
@@ -138,15 +160,15 @@ class Foreman:
         reports = await self._bench.train(lease.lease_id, lease.round, lease.learning_rate, weights, tasks)
         if self._job.experiment_mode == "deployment":
             reports = [replace(report, download_s=self._download_s) for report in reports]
-        self._send(wire.train_report_message(lease.lease_id, lease.round, reports))
+        self._send(wire.train_report_message(lease.lease_id, reports))
 
     async def _test(self, lease: pb.TestLease) -> None:
         weights = await self._weights(lease.round)
         scores = await self._bench.test(lease.round, weights, list(lease.blocks))
-        self._send(wire.model_test_report_message(lease.lease_id, lease.round, scores))
+        self._send(wire.model_test_report_message(lease.lease_id, scores))
 
     async def _upload(self, order: pb.UploadOrder) -> None:
-        if order.order_id == wire.INITIAL_MODEL_ORDER:
+        if order.initial_model:
             vector: Vector | Sum = await self._bench.initial_weights()
         else:
             shares = {client.client_id: client.weight for client in order.clients}
@@ -174,6 +196,10 @@ def _failure(message: pb.AggregatorMessage, error: str) -> pb.ExecutorMessage:
         case _:
             body.order_id = message.upload.order_id
     return pb.ExecutorMessage(event=message.event, failure=body)
+
+
+def _has_failed(fetch: asyncio.Task[Vector]) -> bool:
+    return fetch.done() and (fetch.cancelled() or fetch.exception() is not None)
 
 
 def _note_failure(fetch: asyncio.Task[Vector]) -> None:

@@ -22,7 +22,6 @@ from fedswarm.jobs.resolved import job_digest
 from fedswarm.jobs.schema import Job
 from fedswarm.rounds import wire
 from fedswarm.training.task import Engine
-from fedswarm.v1 import aggregator_pb2 as pb
 from services.executor.foreman import Foreman
 from services.executor.session import Session
 from services.executor.workbench import Workbench
@@ -101,14 +100,14 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
     await node.start(target, options.tracker)
+    clock = WallClock()
     bench = Workbench(engine, open_world(job)(ids), Grid(job.aggregation.grid_bits))
-    foreman = Foreman(job, options.executor_id, engine.layout, bench, node, WallClock())
+    foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
 
-    def traffic() -> pb.Traffic:
-        sent, received, wasted = node.traffic
-        return pb.Traffic(sent_bytes=sent, received_bytes=received, wasted_bytes=wasted)
+    def traffic() -> tuple[int, int]:
+        return node.traffic.received, node.traffic.wasted
 
-    session = Session(options.aggregator, foreman, job.cluster.rejoin_timeout_s, traffic)
+    session = Session(options.aggregator, foreman, job.cluster.rejoin_timeout_s, traffic, clock)
     registration = wire.registration_message(
         options.executor_id, target, engine.layout, clients, engine.test_blocks, job.job_name, job_digest(job)
     )

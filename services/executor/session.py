@@ -10,6 +10,7 @@ from typing import Protocol
 import grpc
 
 from fedswarm import events
+from fedswarm.clock import Clock
 from fedswarm.errors import RunFailedError
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import aggregator_pb2_grpc
@@ -35,15 +36,25 @@ class Handler(Protocol):
 
 
 class Session:
-    """Keeps a session open until the aggregator ends the run, it is lost for too long, or :attr:`stop` is set."""
+    """Keeps a session open until the aggregator ends it, or is lost for too long.
+
+    ``traffic`` gives the bytes received and wasted so far; what is reported counts from the session's start, so that an
+    executor that comes back is not counted twice.
+    """
 
     def __init__(
-        self, target: str, handler: Handler, rejoin_timeout_s: float, traffic: Callable[[], pb.Traffic]
+        self,
+        target: str,
+        handler: Handler,
+        rejoin_timeout_s: float,
+        traffic: Callable[[], tuple[int, int]],
+        clock: Clock,
     ) -> None:
         self._target = target
         self._handler = handler
         self._rejoin_timeout_s = rejoin_timeout_s
         self._traffic = traffic
+        self._clock = clock
         self._outbox: asyncio.Queue[pb.ExecutorMessage] = asyncio.Queue()
         self._heartbeat_s = 1.0
         self._silence_s = FIRST_ANSWER_S
@@ -54,7 +65,6 @@ class Session:
 
     async def run(self) -> None:
         """Returns when told to shut down; raises :class:`RunFailedError` when the aggregator refuses or stays away."""
-        loop = asyncio.get_running_loop()
         lost_at_s: float | None = None
         while True:
             try:
@@ -62,7 +72,7 @@ class Session:
                     async for message in self._converse(channel):
                         lost_at_s = None
                         if message.event == events.SHUT_DOWN:
-                            log.info("shutting down: %s", message.shutdown.reason)
+                            self._leave(message.shutdown)
                             return
                         if message.event != events.DUMMY_EVENT:
                             self._handler.receive(message)
@@ -73,10 +83,18 @@ class Session:
                 if error.code() in REFUSALS:
                     raise RunFailedError(f"the aggregator refused this executor: {error.details()}") from error
                 reason = f"{error.code().name}: {error.details()}"
-            lost_at_s = loop.time() if lost_at_s is None else lost_at_s
-            if loop.time() - lost_at_s >= self._rejoin_timeout_s:
+            now_s = self._clock.now_s()
+            if lost_at_s is None:
+                lost_at_s = now_s
+                log.warning("lost the aggregator at %s (%s); seeking it again", self._target, reason)
+            if now_s - lost_at_s >= self._rejoin_timeout_s:
                 raise RunFailedError(f"the aggregator at {self._target} is gone ({reason}); its log says why")
             await asyncio.sleep(RETRY_S)
+
+    def _leave(self, shutdown: pb.Shutdown) -> None:
+        if shutdown.refused:
+            raise RunFailedError(f"the aggregator sent this executor away: {shutdown.reason}")
+        log.info("shutting down: %s", shutdown.reason)
 
     async def _converse(self, channel: grpc.aio.Channel) -> AsyncIterator[pb.AggregatorMessage]:
         self._outbox = asyncio.Queue()  # what was meant for the last session means nothing to this one
@@ -96,6 +114,7 @@ class Session:
                 if message.WhichOneof("body") == "welcome":
                     self._heartbeat_s = message.welcome.heartbeat_ms / 1000
                     self._silence_s = message.welcome.dead_after_ms / 1000
+                    log.info("registered with the aggregator at %s", self._target)
                     continue
                 yield message
         finally:
@@ -103,10 +122,13 @@ class Session:
 
     async def _outgoing(self, outbox: asyncio.Queue[pb.ExecutorMessage]) -> AsyncIterator[pb.ExecutorMessage]:
         yield self._handler.registration()
+        received, wasted = self._traffic()
         while True:
             try:
                 message = await asyncio.wait_for(outbox.get(), self._heartbeat_s)
             except TimeoutError:
                 message = pb.ExecutorMessage(event=events.DUMMY_EVENT)
-            message.traffic.CopyFrom(self._traffic())
+            received_now, wasted_now = self._traffic()
+            message.traffic.received_bytes = received_now - received
+            message.traffic.wasted_bytes = wasted_now - wasted
             yield message

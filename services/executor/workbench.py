@@ -80,8 +80,12 @@ class Workbench:
         return await self._run(work)
 
     def close_round(self, round_index: int) -> None:
-        """Drops the updates of this round and of earlier ones."""
-        self._updates = {key: held for key, held in self._updates.items() if key[0] > round_index}
+        """Drops the updates of this round and of earlier ones, after the work in hand."""
+
+        def work() -> None:
+            self._updates = {key: held for key, held in self._updates.items() if key[0] > round_index}
+
+        self._thread.submit(work)
 
     def close(self) -> None:
         """Lets the thread end after the task in hand, without waiting for it."""

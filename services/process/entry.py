@@ -35,7 +35,7 @@ def run(
         log.error("%s", error)
         launcher_contract.report(status_fd, error=str(error), exit_code=error.exit_code)
         return error.exit_code
-    except Exception as error:  # the process border: log it whole, report it short
+    except (Exception, asyncio.CancelledError) as error:  # the process border: log it whole, report it short
         log.exception("unexpected error")
         launcher_contract.report(status_fd, error=f"{type(error).__name__}: {error}", exit_code=1)
         return 1

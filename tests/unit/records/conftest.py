@@ -53,8 +53,10 @@ def summary(round_index, clock_s=0.0):
         loss_avg=1.8342,
         client_times=TIMES,
         wall_s=2.0,
-        bytes_aggregator=1000,
+        bytes_sent=400,
+        bytes_received=600,
         bytes_peers=3000,
+        bytes_wasted=0,
         sampled_clients=4,
         planned_clients=2,
     )

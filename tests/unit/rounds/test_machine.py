@@ -101,9 +101,13 @@ class Rehearsal:
 
     def perform(self, instruction: msg.Instruction) -> msg.Event | None:
         match instruction:
-            case msg.RequestInitialModel(executor):
-                self.executors[executor].outbox.append(msg.InitialModelArrived())
+            case msg.RequestInitialModel(executor, order_id):
+                self.executors[executor].outbox.append(msg.InitialModelArrived(order_id))
+            case msg.AdoptModel():
+                assert self.state is None, "the initial model must be adopted once"
                 self.state = FedAvg().init(np.zeros(LAYOUT.size, dtype=np.float32))
+            case msg.DropFetched(order_id):
+                self.sums.pop(order_id, None)
             case msg.PublishModel(version):
                 assert self.state is not None
                 self.versions[version] = self.state.weights
@@ -119,12 +123,12 @@ class Rehearsal:
                 self.total += self.sums.pop(order_id)
             case msg.DiscardSums():
                 self.total[:] = 0
-                self.sums.clear()
             case msg.StepModel(version):
                 assert self.state is not None
                 self.state = FedAvg().apply(self.state, self.total)
                 self.total = np.zeros(LAYOUT.size)
-                return msg.ModelStepped(version, 100 * version, 10 * version)
+                traffic = msg.Traffic(sent=60 * version, received=40 * version, peers=10 * version)
+                return msg.ModelStepped(version, traffic)
             case msg.WriteRecord(record):
                 self.records.append(record)
             case msg.Finish():
@@ -296,7 +300,8 @@ def test_the_clock_advances_once_a_round_by_the_slowest_client_that_ran() -> Non
 def test_bytes_in_a_summary_are_those_of_its_round() -> None:
     rehearsal = Rehearsal(job(rounds=3), seed=3)
     rehearsal.run()
-    assert [(s.bytes_aggregator, s.bytes_peers) for s in rehearsal.tagged(records.RoundSummary)] == [(100, 10)] * 3
+    summaries = rehearsal.tagged(records.RoundSummary)
+    assert [(s.bytes_sent, s.bytes_received, s.bytes_peers) for s in summaries] == [(60, 40, 10)] * 3
 
 
 def test_every_sampled_client_gets_exactly_one_feedback_with_its_own_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,31 +390,140 @@ def test_a_run_that_no_executor_joins_fails_with_a_clear_message() -> None:
     assert isinstance(finish, msg.Finish) and "no executor registered" in str(finish.error)
 
 
-def test_an_executor_that_keeps_a_lease_too_long_loses_it_to_another() -> None:
-    rehearsal = Rehearsal(job(rounds=1, cluster={"executors": 2, "lease_timeout_s": 5}), seed=0)
-    rehearsal.join()
-    rehearsal.join()
+def playing(executors: int, **changes: Any) -> Rehearsal:
+    """A rehearsal at the moment when the first leases are out."""
+    cluster = {"executors": executors, "lease_timeout_s": 5}
+    rehearsal = Rehearsal(job(**{"rounds": 1, "cluster": cluster, **changes}), seed=0)
+    for _ in range(executors):
+        rehearsal.join()
     rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())  # the initial model
-    stuck = rehearsal.executors["e2"]
-    stuck.outbox.clear()  # works for ever
-    while rehearsal.executors["e1"].outbox:
-        rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())
+    return rehearsal
+
+
+def drain(rehearsal: Rehearsal, name: str) -> None:
+    while name in rehearsal.executors and rehearsal.executors[name].outbox:
+        rehearsal.deliver(rehearsal.executors[name].outbox.popleft())
+
+
+def test_work_that_takes_too_long_is_offered_to_others_and_recorded() -> None:
+    rehearsal = playing(2)
+    rehearsal.executors["e2"].outbox.clear()  # works for ever
+    drain(rehearsal, "e1")
     assert rehearsal.machine.phase is Phase.ROUND
-    rehearsal.now_s += 6
-    rehearsal.deliver(msg.Tick())
-    assert rehearsal.executors["e1"].outbox
+    for _ in range(2):  # training, and then the final test
+        rehearsal.now_s += 6
+        rehearsal.deliver(msg.Tick())
+        drain(rehearsal, "e1")
+    assert rehearsal.finish is not None and rehearsal.finish.error is None
+    assert {record.executor_id for record in rehearsal.tagged(records.LeasesOverdue)} == {"e2"}
 
 
-def test_leases_that_always_fail_end_the_run() -> None:
+def test_a_report_that_comes_late_but_first_counts() -> None:
+    """A lease longer than the time-out used to be issued again and again, and every report of it thrown away."""
+    rehearsal = playing(1)
+    executor = rehearsal.executors["e1"]
+    rounds = 0
+    while rehearsal.finish is None and rounds < 200:
+        rounds += 1
+        rehearsal.now_s += 6
+        rehearsal.deliver(msg.Tick())
+        rehearsal.deliver(executor.outbox.popleft())
+    assert rehearsal.finish is not None and rehearsal.finish.error is None
+
+
+def test_an_executor_that_fails_again_and_again_is_sent_away_and_the_others_finish() -> None:
+    rehearsal = playing(2)
+    sent_away: list[str] = []
+    perform = rehearsal.perform
+
+    def watch(instruction: msg.Instruction) -> msg.Event | None:
+        if isinstance(instruction, msg.RefuseExecutor):
+            sent_away.append(instruction.executor)
+        return perform(instruction)
+
+    rehearsal.perform = watch  # type: ignore[method-assign]
+    while "e1" not in sent_away:
+        event = rehearsal.executors["e1"].outbox.popleft()
+        assert isinstance(event, msg.TrainReported | msg.EvaluationReported)
+        rehearsal.deliver(msg.LeaseFailed("e1", event.lease_id, "disk full"))
+        if not rehearsal.executors["e1"].outbox:
+            drain(rehearsal, "e2")
+    del rehearsal.executors["e1"]
+    drain(rehearsal, "e2")
+    assert rehearsal.finish is not None and rehearsal.finish.error is None
+    assert rehearsal.state is not None
+    assert np.array_equal(rehearsal.state.weights, Rehearsal(job(rounds=1, cluster={"executors": 1}), 0).run())
+
+
+def test_when_the_last_executor_fails_for_good_the_run_ends_with_its_fault() -> None:
     machine = RoundMachine(job(cluster={"executors": 1}), 0.0, open_world(job()))
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
-    instructions = machine.handle(msg.InitialModelArrived(), 0.0)
-    for _ in range(50):
-        lease = next((i for i in instructions if isinstance(i, msg.SendTrain | msg.SendTest)), None)
-        if lease is None:
+    order = machine._model_order or 1
+    instructions = machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
+    (request,) = [i for i in instructions if isinstance(i, msg.RequestInitialModel)]
+    assert request.order_id > order
+    for _ in range(3):
+        instructions = machine.handle(msg.InitialModelFailed(machine._model_order, "disk full"), 0.0)
+    assert isinstance(instructions[0], msg.RefuseExecutor)
+    finish = machine.handle(msg.Tick(), 60.0)[-1]
+    assert isinstance(finish, msg.Finish) and "disk full" in str(finish.error)
+
+
+def test_sums_that_never_arrive_cost_the_executor_its_place() -> None:
+    rehearsal = playing(2, rounds=9)
+    for _ in range(10_000):
+        if "e1" not in rehearsal.machine.roster:
             break
-        instructions = machine.handle(msg.LeaseFailed("a", lease.lease_id, "disk full"), 0.0)
-    assert isinstance(instructions[-1], msg.Finish) and "disk full" in str(instructions[-1].error)
+        busy = next(e for e in rehearsal.executors.values() if e.outbox)
+        event = busy.outbox.popleft()
+        if busy.name == "e1" and isinstance(event, msg.SumFetched):
+            event = msg.SumFailed(event.order_id, "connection reset")
+        rehearsal.deliver(event)
+    assert "e1" not in rehearsal.machine.roster
+    del rehearsal.executors["e1"]
+    drain(rehearsal, "e2")
+    assert rehearsal.finish is not None and rehearsal.finish.error is None
+
+
+def test_a_late_initial_model_is_dropped_and_does_not_touch_the_run() -> None:
+    """It used to overwrite the trained model without a word."""
+    rehearsal = Rehearsal(job(rounds=1), seed=0)
+    rehearsal.join()
+    rehearsal.join()
+    late = rehearsal.executors["e1"].outbox.popleft()
+    rehearsal.kill("e1")
+    rehearsal.deliver(rehearsal.executors["e2"].outbox.popleft())
+    assert rehearsal.machine.handle(late, 1.0) == [msg.DropFetched(late.order_id)]  # type: ignore[attr-defined]
+
+
+def test_a_late_failure_of_the_initial_model_changes_nothing() -> None:
+    rehearsal = playing(2)
+    assert rehearsal.machine.handle(msg.InitialModelFailed(1, "too slow"), 1.0) == []
+    assert rehearsal.machine.phase is Phase.ROUND
+
+
+def test_a_test_report_without_its_blocks_is_refused_and_the_lease_issued_again() -> None:
+    rehearsal = playing(1)
+    executor = rehearsal.executors["e1"]
+    event = executor.outbox.popleft()
+    assert isinstance(event, msg.EvaluationReported)
+    rehearsal.deliver(msg.EvaluationReported("e1", event.lease_id, ()))
+    drain(rehearsal, "e1")
+    assert len(rehearsal.tagged(records.TestResult)) == 2  # before training and after
+
+
+def test_another_executors_lease_cannot_be_reported() -> None:
+    rehearsal = playing(2)
+    stolen = rehearsal.executors["e2"].outbox[0]
+    assert isinstance(stolen, msg.TrainReported | msg.EvaluationReported)
+    before = dict(rehearsal.machine._active.reports) if rehearsal.machine._active else {}
+    rehearsal.deliver(type(stolen)("e1", stolen.lease_id, ()))  # type: ignore[arg-type]
+    assert rehearsal.machine._active is not None and rehearsal.machine._active.reports == before
+
+
+def test_byte_counts_of_a_round_are_never_negative() -> None:
+    before, after = msg.Traffic(sent=10, peers=50), msg.Traffic(sent=30, peers=20)
+    assert after.since(before) == msg.Traffic(sent=20, peers=0)
 
 
 def test_a_stop_saves_the_model_and_says_so() -> None:
@@ -419,7 +533,7 @@ def test_a_stop_saves_the_model_and_says_so() -> None:
     rehearsal.deliver(rehearsal.executors["e1"].outbox.popleft())
     answer = rehearsal.machine.handle(msg.StopRequested("enough"), 1.0)
     assert [type(i) for i in answer] == [msg.SaveModel, msg.WriteRecord, msg.Finish]
-    assert answer[-1] == msg.Finish(None)
+    assert answer[-1] == msg.Finish("stopped")
 
 
 def test_events_after_the_end_change_nothing() -> None:
