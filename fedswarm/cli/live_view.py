@@ -15,9 +15,9 @@ from fedswarm.records.summary import RunProgress
 
 
 class View(Protocol):
-    """Something that shows a run; a context manager that may be entered again."""
+    """Something that shows a run while it is entered."""
 
-    def __enter__(self) -> object: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

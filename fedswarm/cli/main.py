@@ -1,40 +1,34 @@
-"""The command ``fedswarm``, and the border where errors become messages and exit codes."""
+"""The door of the command line, and the border where errors become messages and exit codes.
+
+The commands are imported behind it: that takes a good part of a second, and Ctrl-C must end it without a traceback.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
-import typer
-
-from fedswarm.cli import data, devices, job_files, logs, runs, stop, submit
+from fedswarm.cli.interrupts import on_interrupt
 from fedswarm.errors import FedswarmError
 
-app = typer.Typer(
-    name="fedswarm",
-    help="Federated learning on a cluster whose model weights travel peer to peer.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.command()(submit.submit)
-app.command()(runs.status)
-app.command(name="list")(runs.list_all)
-app.command()(logs.logs)
-app.command()(stop.stop)
-app.command()(job_files.validate)
-app.command()(job_files.schema)
-app.add_typer(data.app, name="data")
-app.add_typer(devices.app, name="devices")
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs the command line in ``sys.argv`` and exits with a code from ``docs/exit-codes.md``."""
+    """Runs the command line in ``sys.argv`` and exits the process with a code from ``docs/exit-codes.md``."""
+    # Nothing has happened yet, so there is nothing to undo; an exception could surface anywhere in an import.
+    with on_interrupt(lambda: os._exit(INTERRUPTED)):
+        from fedswarm.cli.commands import app
     try:
         app(prog_name="fedswarm")
     except FedswarmError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
 
 
 if __name__ == "__main__":

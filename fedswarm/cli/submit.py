@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from fedswarm.cli.interrupts import Interrupts, counted_interrupts
 from fedswarm.cli.live_view import View, make_view
 from fedswarm.cli.options import AsJson, JobFile, Overrides
 from fedswarm.cli.output import columns, result, result_json, say, size
@@ -42,19 +43,20 @@ def submit(
         _show_plan(plan_launch(loaded.job), as_json=as_json)
         return
     launcher: Launcher = LocalLauncher(Path.cwd())
-    run = launcher.launch(loaded.job, attached=not detach)
-    if detach:
-        _leave(run, as_json=as_json)
-    else:
-        _stay(run, as_json=as_json)
+    with counted_interrupts() as interrupts:
+        run = launcher.launch(loaded.job, attached=not detach)
+        if detach:
+            _leave(run, interrupts, as_json=as_json)
+        else:
+            _stay(run, interrupts, as_json=as_json)
 
 
-def _leave(run: Run, *, as_json: bool) -> None:
-    try:
-        state = run.wait_until_started()
-    except KeyboardInterrupt:
+def _leave(run: Run, interrupts: Interrupts, *, as_json: bool) -> None:
+    while (state := run.wait(REFRESH_S)).state == "starting" and not interrupts.count:
+        pass
+    if interrupts.count:
         run.kill()
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED)
     if state.is_over:
         run.release()
     _raise_failure(run, state)
@@ -65,9 +67,10 @@ def _leave(run: Run, *, as_json: bool) -> None:
         result(str(run.folder.path))
 
 
-def _stay(run: Run, *, as_json: bool) -> None:
+def _stay(run: Run, interrupts: Interrupts, *, as_json: bool) -> None:
     progress = RunProgress()
-    state = _watch(run, progress, make_view(run.folder, quiet_output=as_json))
+    with make_view(run.folder, quiet_output=as_json) as view:
+        state = _watch(run, progress, view, interrupts)
     if as_json:
         result_json(run_facts(run.folder, state) | progress_facts(progress))
     else:
@@ -79,24 +82,10 @@ def _stay(run: Run, *, as_json: bool) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def _watch(run: Run, progress: RunProgress, view: View) -> RunState:
+def _watch(run: Run, progress: RunProgress, view: View, interrupts: Interrupts) -> RunState:
     """Shows the run until it is over. Ctrl-C asks it to stop, a second one ends it by force."""
     tail = Tail(run.folder.rounds_file)
-    interrupted = False
-    while True:
-        try:
-            with view:
-                return _follow(run, tail, progress, view)
-        except KeyboardInterrupt:
-            if interrupted:
-                run.kill()
-                return run.state()
-            interrupted = True
-            say("stopping; Ctrl-C again ends it at once")
-            run.stop()
-
-
-def _follow(run: Run, tail: Tail, progress: RunProgress, view: View) -> RunState:
+    told_to_stop = False
     while True:
         state = run.wait(REFRESH_S)  # before the records, so that none is missed at the end
         for record in tail.poll():
@@ -106,6 +95,13 @@ def _follow(run: Run, tail: Tail, progress: RunProgress, view: View) -> RunState
         if state.is_over:
             run.release()
             return state
+        if interrupts.count and not told_to_stop:
+            told_to_stop = True
+            say("stopping; Ctrl-C again ends it at once")
+            run.stop()
+        if interrupts.count > 1:
+            run.kill()
+            return run.state()
 
 
 def _raise_failure(run: Run, state: RunState) -> None:

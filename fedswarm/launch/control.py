@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -31,10 +32,7 @@ def kill_run(folder: RunFolder, *, was_running: bool = True) -> RunState:
     If nobody has written the run's end into ``run.json``, this does: ``stopped`` when the run ``was_running``,
     ``failed`` when its supervisor had been lost before.
     """
-    # The supervisor goes first: it would take the others' deaths for failures and write them down.
-    for identity in reversed(folder.read_state().survivors()):
-        identity.send(signal.SIGKILL)
-    wait_until(lambda: not folder.read_state().survivors(), KILL_TIMEOUT_S)
+    wait_until(lambda: _kill_survivors(folder) == 0, KILL_TIMEOUT_S)
     recorded = folder.read_recorded_state()
     if not recorded.is_over:
         end: dict[str, object] = {"ended_at": datetime.now().astimezone().isoformat(timespec="milliseconds")}
@@ -42,6 +40,18 @@ def kill_run(folder: RunFolder, *, was_running: bool = True) -> RunState:
             end |= {"state": "stopped", "exit_code": INTERRUPTED, "error": "ended by force"}
         folder.write_state((recorded if was_running else recorded.observed()).model_copy(update=end))
     return folder.read_state()
+
+
+def _kill_survivors(folder: RunFolder) -> int:
+    """Kills whoever is still there; returns how many.
+
+    The supervisor goes first: it would take the others' deaths for failures and write them down. At the very start this
+    process itself may answer for the run; it lives on.
+    """
+    survivors = [identity for identity in folder.read_state().survivors() if identity.pid != os.getpid()]
+    for identity in reversed(survivors):
+        identity.send(signal.SIGKILL)
+    return len(survivors)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:

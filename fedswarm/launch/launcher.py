@@ -25,10 +25,6 @@ class Run(Protocol):
         """Waits for its end, for at most ``timeout_s`` seconds; returns where it stands then."""
         ...
 
-    def wait_until_started(self) -> RunState:
-        """Waits until all its processes are up, or it is over already."""
-        ...
-
     def stop(self) -> None:
         """Asks it to end; the second time to end at once. Does not wait."""
         ...

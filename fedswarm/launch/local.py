@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from typing import Final
 from fedswarm.errors import LaunchError
 from fedswarm.jobs.resolved import dump_job
 from fedswarm.jobs.schema import Job
-from fedswarm.launch.control import POLL_S, kill_run
+from fedswarm.launch.control import kill_run
 from fedswarm.launch.environment import service_environment
 from fedswarm.launch.preflight import check
 from fedswarm.launch.processes import ProcessIdentity
@@ -38,10 +37,10 @@ class LocalRun:
         self._lifeline_fd = lifeline_fd
 
     def state(self) -> RunState:
-        """Where the run stands now; raises :class:`LaunchError` if its supervisor could not even start."""
+        """Where the run stands now; raises :class:`LaunchError` if its supervisor could not start."""
         gone = self._supervisor.poll() is not None  # before the look at the file: it writes the end, then leaves
         state = self.folder.read_recorded_state()
-        if gone and state.supervisor == ProcessIdentity.own():
+        if gone and not state.is_over and state.supervisor == ProcessIdentity.own():
             raise LaunchError(f"the run's supervisor did not start; see {self.folder.log_file('supervisor')}")
         return state.observed()
 
@@ -51,15 +50,11 @@ class LocalRun:
             self._supervisor.wait(timeout_s)
         return self.state()
 
-    def wait_until_started(self) -> RunState:
-        """Waits until all processes are up, or the run is over already. The supervisor keeps the deadlines."""
-        while (state := self.state()).state == "starting":
-            time.sleep(POLL_S)
-        return state
-
     def stop(self) -> None:
         """Asks the supervisor to end the run; the second time to end it at once. Does not wait."""
-        self._supervisor.send_signal(signal.SIGTERM)
+        # A supervisor that still starts would die of a signal, but finds the end of its lifeline when it is up.
+        if not self._let_go():
+            self._supervisor.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends what is left of the run by force."""
@@ -71,9 +66,15 @@ class LocalRun:
         """Waits until the supervisor of a run that is over has left, so that no process of it remains."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._supervisor.wait(LEAVE_TIMEOUT_S)
-        if self._lifeline_fd is not None:
-            os.close(self._lifeline_fd)
-            self._lifeline_fd = None
+        self._let_go()
+
+    def _let_go(self) -> bool:
+        """Ends the supervisor's lifeline; False if it had none, or has none any more."""
+        if self._lifeline_fd is None:
+            return False
+        os.close(self._lifeline_fd)
+        self._lifeline_fd = None
+        return True
 
 
 class LocalLauncher:

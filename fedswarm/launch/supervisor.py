@@ -254,6 +254,8 @@ async def _watch_lifeline(lifeline_fd: int, on_end: Callable[[], None]) -> None:
 
 
 async def _supervise(folder: RunFolder, job: Job, services: str, lifeline_fd: int | None) -> int:
+    if folder.read_recorded_state().is_over:
+        return INTERRUPTED  # stopped before it began
     journal = RunJournal(folder, lambda: datetime.now().astimezone())
     supervisor = Supervisor(folder, job, services, journal)
     loop = asyncio.get_running_loop()

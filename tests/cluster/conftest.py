@@ -28,6 +28,7 @@ class Desk:
     def __init__(self, folder, driver):
         self.folder = folder
         self.driver = driver
+        self.python_path = [HERE]
         self.drivers = []
 
     def write_job(self, text):
@@ -38,7 +39,7 @@ class Desk:
         driver = subprocess.Popen(
             [sys.executable, *self.driver, *arguments],
             cwd=self.folder,
-            env={**os.environ, **roles, "PYTHONPATH": str(HERE)},
+            env={**os.environ, **roles, "PYTHONPATH": os.pathsep.join(map(str, self.python_path))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

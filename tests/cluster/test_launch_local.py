@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -14,6 +15,15 @@ pytestmark = pytest.mark.cluster
 def desk(stand_in_desk):
     stand_in_desk.write_job("job_name: demo\nrounds: 3\ncluster: {executors: 2, start_timeout_s: 20}\n")
     return stand_in_desk
+
+
+@pytest.fixture
+def slow_desk(desk):
+    """Supervisors need two seconds to come up in its working folder."""
+    slow = "import sys, time\nif 'fedswarm.launch.supervisor' in sys.orig_argv:\n    time.sleep(2)\n"
+    (desk.folder / "sitecustomize.py").write_text(slow)
+    desk.python_path.append(desk.folder)
+    return desk
 
 
 def test_a_run_ends_with_its_aggregator_and_the_driver_says_where_it_lies(desk):
@@ -72,6 +82,39 @@ def test_a_stop_during_the_start_leaves_nothing_behind(desk):
     driver.communicate(timeout=DEADLINE_S)
     assert driver.returncode == 130
     assert not desk.survivors()
+
+
+def test_ctrl_c_while_the_supervisor_starts_stops_the_run(slow_desk):
+    driver = slow_desk.command("submit", "job.yml")
+    slow_desk.run()
+    driver.send_signal(signal.SIGINT)
+    _, stderr = driver.communicate(timeout=DEADLINE_S)
+    assert (driver.returncode, stderr) == (130, "stopping; Ctrl-C again ends it at once\n")
+    assert (slow_desk.state().state, slow_desk.state().exit_code) == ("stopped", 130)
+    assert not slow_desk.survivors()
+
+
+@pytest.mark.parametrize("options", [[], ["--detach"]], ids=["attached", "detached"])
+def test_however_often_ctrl_c_is_pressed_during_the_start_the_run_is_stopped(slow_desk, options):
+    driver = slow_desk.command("submit", "job.yml", *options)
+    slow_desk.run()
+    for _ in range(5):
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, stderr = driver.communicate(timeout=DEADLINE_S)
+    assert driver.returncode == 130
+    assert "Traceback" not in stderr
+    assert "stopped" in slow_desk.call("list")[1]
+    slow_desk.until_nobody_is_left()
+
+
+def test_a_stop_before_the_supervisor_is_up_is_heeded(slow_desk):
+    driver = slow_desk.command("submit", "job.yml", "--detach")
+    slow_desk.run()
+    assert slow_desk.call("stop", "latest")[0] == 0
+    driver.communicate(timeout=DEADLINE_S)
+    slow_desk.until_nobody_is_left()
+    assert slow_desk.state().state == "stopped"
 
 
 def test_the_death_of_an_attached_driver_stops_the_run(desk):

@@ -1,3 +1,4 @@
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +19,12 @@ def fedswarm(tmp_path, monkeypatch, capsys):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["fedswarm", *arguments])
-        with pytest.raises(SystemExit) as leave:
-            main()
+        usual = signal.getsignal(signal.SIGINT)  # a command that ends ignores Ctrl-C, these tests go on
+        try:
+            with pytest.raises(SystemExit) as leave:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, usual)
         output = capsys.readouterr()
         return leave.value.code or 0, output.out, output.err
 

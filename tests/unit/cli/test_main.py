@@ -1,5 +1,8 @@
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -25,7 +28,8 @@ def test_a_wrong_command_line_is_exit_code_2(fedswarm):
 
 
 def test_the_command_line_imports_nothing_heavy():
-    probe = "import sys, fedswarm.cli.main; print(sorted({'torch', 'pandas', 'grpc', 'matplotlib'} & set(sys.modules)))"
+    heavy = "{'torch', 'pandas', 'grpc', 'matplotlib'}"
+    probe = f"import sys, fedswarm.cli.commands; print(sorted({heavy} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert loaded.stdout == "[]\n"
 
@@ -36,3 +40,33 @@ def test_the_driver_script_is_the_same_command(pytestconfig, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 11
     assert "nowhere.yml" in done.stderr and "Traceback" not in done.stderr
+
+
+SLOW_IMPORT = "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n"
+
+
+@pytest.mark.parametrize("door", ["driver/driver.py", "fedswarm/cli/main.py"])
+def test_ctrl_c_during_the_imports_ends_without_a_word(pytestconfig, tmp_path, door):
+    (tmp_path / "typer.py").write_text(SLOW_IMPORT)
+    process = subprocess.Popen(
+        [sys.executable, str(pytestconfig.rootpath / door), "list"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not (tmp_path / "importing").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 130
+
+
+def test_without_its_packages_the_driver_says_what_to_run(pytestconfig, tmp_path):
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('no typer', name='typer')")
+    command = [sys.executable, str(pytestconfig.rootpath / "driver" / "driver.py"), "list"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 13
+    assert "typer is not installed; run `make setup`" in done.stderr and "Traceback" not in done.stderr
