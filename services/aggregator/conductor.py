@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fedswarm import events
 from fedswarm.aggregation.grid import Sum
 from fedswarm.aggregation.server_algorithm import ServerState, server_algorithm
+from fedswarm.aggregation.sum_encoding import decode_sum
 from fedswarm.clock import Clock
 from fedswarm.devices.worlds import MakeWorld
 from fedswarm.errors import FedswarmError, RunFailedError
@@ -236,7 +237,9 @@ class Conductor:
 
     async def _fetch_initial_model(self, executor: str, order_id: int) -> None:
         try:
-            self._fetched[order_id] = await self._fetch(executor, order_id)
+            weights = await self._fetch(executor, order_id)
+            self._known_layout.check(weights)
+            self._fetched[order_id] = weights
         except (FedswarmError, TimeoutError) as error:
             log.warning("executor %s did not deliver the initial model: %s", executor, error)
             self.deliver(msg.InitialModelFailed(order_id, str(error) or "it took too long"))
@@ -245,7 +248,8 @@ class Conductor:
 
     async def _fetch_sum(self, executor: str, order_id: int) -> None:
         try:
-            self._fetched[order_id] = await self._fetch(executor, order_id)
+            words = await self._fetch(executor, order_id)
+            self._fetched[order_id] = decode_sum(words, self._known_layout.size)
         except (FedswarmError, TimeoutError) as error:
             log.warning("the sum of executor %s cannot be had: %s", executor, error)
             self.deliver(msg.SumFailed(order_id, str(error) or "it took too long"))
@@ -263,9 +267,12 @@ class Conductor:
                 fetched: NDArray[Any] = await self._node.fetch(manifest, session.target, swarm=False)
         finally:
             self._uploads.pop(order_id, None)
-        assert self._layout is not None
-        self._layout.check(fetched)
         return fetched
+
+    @property
+    def _known_layout(self) -> Layout:
+        assert self._layout is not None, "somebody registered, else nothing could be fetched"
+        return self._layout
 
     async def _add_sum(self, partial: Sum) -> None:
         if self._total is None:

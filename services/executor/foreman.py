@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fedswarm import events
 from fedswarm.aggregation.grid import Sum
+from fedswarm.aggregation.sum_encoding import encode_sum
 from fedswarm.clock import Clock
 from fedswarm.errors import FedswarmError
 from fedswarm.jobs.schema import Job
@@ -172,7 +173,7 @@ class Foreman:
             vector: Vector | Sum = await self._bench.initial_weights()
         else:
             shares = {client.client_id: client.weight for client in order.clients}
-            vector = await self._bench.weighted_sum(order.round, list(order.lease_ids), shares)
+            vector = encode_sum(await self._bench.weighted_sum(order.round, list(order.lease_ids), shares))
         manifest = build_manifest(
             vector,
             job=self._job.job_name,

@@ -10,10 +10,11 @@ from typing import TypeVar
 import numpy as np
 
 from fedswarm.aggregation.grid import Grid, Sum
+from fedswarm.aggregation.sparse_encoding import decode, encode
 from fedswarm.devices.world import DeviceWorld
 from fedswarm.errors import NumericRangeError, WireError
 from fedswarm.models.layout import Vector
-from fedswarm.models.sparse_update import Update
+from fedswarm.models.sparse_update import SparseUpdate
 from fedswarm.rounds.messages import ClientReport
 from fedswarm.rounds.plan import PlannedTask
 from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, Engine, TimeBudget
@@ -33,7 +34,7 @@ class Workbench:
         self._grid = grid
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
         self._loaded: int | None = None
-        self._updates: dict[tuple[int, int], dict[int, Update]] = {}
+        self._updates: dict[tuple[int, int], dict[int, Vector | bytes]] = {}
 
     async def initial_weights(self) -> Vector:
         """Version 0 of the model, from the job's seed."""
@@ -46,7 +47,7 @@ class Workbench:
 
         def work() -> list[ClientReport]:
             self._load(version, weights)
-            kept: dict[int, Update] = {}
+            kept: dict[int, Vector | bytes] = {}
             trained = (self._engine.train(self._client_task(task, version, learning_rate)) for task in tasks)
             reports = [self._report(update, kept) for update in trained]
             self._updates[version, lease_id] = kept
@@ -70,8 +71,9 @@ class Workbench:
             total = np.zeros(self._engine.layout.size, dtype=np.float64)
             left = dict(shares)
             for lease_id in lease_ids:
-                for client, delta in self._updates.get((round_index, lease_id), {}).items():
+                for client, held in self._updates.get((round_index, lease_id), {}).items():
                     if client in left:
+                        delta = decode(held, total.size) if isinstance(held, bytes) else held
                         self._grid.add_weighted(total, delta, left.pop(client))
             if left:
                 raise WireError(f"round {round_index}: no update held for clients {sorted(left)[:5]}")
@@ -103,12 +105,15 @@ class Workbench:
             self._engine.load(weights)
             self._loaded = version
 
-    def _report(self, update: ClientUpdate, kept: dict[int, Update]) -> ClientReport:
+    def _report(self, update: ClientUpdate, kept: dict[int, Vector | bytes]) -> ClientReport:
         success, error = update.success, update.error
         if success and update.delta is not None:
             try:
                 self._grid.check(update.delta, update.delta_norm)
-                kept[update.client_id] = update.delta
+                # A compressed update is kept as the bytes that its client would send.
+                kept[update.client_id] = (
+                    encode(update.delta) if isinstance(update.delta, SparseUpdate) else update.delta
+                )
             except NumericRangeError as problem:
                 success, error = False, str(problem)
         return ClientReport(
