@@ -28,15 +28,6 @@ def read_weights(module: nn.Module) -> Vector:
     return vector
 
 
-def write_weights(module: nn.Module, vector: Vector) -> None:
-    """Sets the module's weights from a flat vector; raises :class:`ModelError` when the length is wrong."""
-    layout = layout_of(module)
-    parts = layout.split(vector)
-    with torch.no_grad():
-        for name, tensor in _weights(module):
-            tensor.copy_(torch.tensor(parts[name]))
-
-
 class FlatWeights:
     """Moves a module's weights into one flat tensor, of which they become views.
 

@@ -90,11 +90,6 @@ class ChunkStore:
         """What is held, wholly or in part."""
         return list(self._sets)
 
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of all encoded frames."""
-        return sum(len(frame) for served in self._sets.values() for frame in served.frames.values())
-
 
 class _Served:
     """One set of weights being served; ``data`` is there only at its source."""

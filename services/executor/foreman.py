@@ -44,7 +44,6 @@ class Foreman:
         self._bench = bench
         self._node = node
         self._clock = clock
-        self._closed_round = -1
         self._download_s = 0.0
         self._work: asyncio.Queue[pb.AggregatorMessage] = asyncio.Queue()
         self._offered: Manifest | None = None
@@ -70,13 +69,20 @@ class Foreman:
             case "model":
                 self._take_offer(message.model)
             case "round_closed":
-                self._closed_round = message.round_closed.round
+                self._drop_leases(message.round_closed.round)
                 self._bench.close_round(message.round_closed.round)
                 self._node.forget_before(message.round_closed.round + 1)
             case "train" | "test" | "upload":
                 self._work.put_nowait(message)
             case other:
                 log.warning("ignored a message of unknown kind %r", other)
+
+    def _drop_leases(self, round_index: int) -> None:
+        """Forgets training that waits for a round decided without it; the same round may be drawn anew later."""
+        waiting = [self._work.get_nowait() for _ in range(self._work.qsize())]
+        for message in waiting:
+            if not (message.HasField("train") and message.train.round <= round_index):
+                self._work.put_nowait(message)
 
     async def run(self) -> None:
         """Does the queued work, for ever."""
@@ -154,8 +160,6 @@ class Foreman:
                 await self._upload(message.upload)
 
     async def _train(self, lease: pb.TrainLease) -> None:
-        if lease.round <= self._closed_round:
-            return  # the round was decided without it
         weights = await self._weights(lease.round)
         tasks = wire.read_tasks(lease)
         reports = await self._bench.train(lease.lease_id, lease.round, lease.learning_rate, weights, tasks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -69,7 +69,7 @@ class _Fetch:
     """A running fetch: where its chunks go, and the future that ends it."""
 
     manifest: Manifest
-    put: Callable[[int, memoryview], None]
+    assembly: Assembly
     done: asyncio.Future[None]
 
 
@@ -169,25 +169,17 @@ class PeerNode:
         assembly = Assembly(manifest)
         if swarm:
             self._store.relay(manifest)
-        await self._run(manifest, source_target, swarm, assembly.write)
+        await self._run(manifest, source_target, swarm, assembly)
         return assembly.vector()
 
-    async def fetch_into(self, manifest: Manifest, target: str, on_chunk: Callable[[int, memoryview], None]) -> None:
-        """Gets weights from ``target`` alone and hands out each chunk once, verified, in order of arrival.
-
-        Chunk ``index`` covers the bytes ``manifest.range(index)``; the view is valid during the call only. Raises as
-        :meth:`fetch` does, and whatever ``on_chunk`` raises.
-        """
-        await self._run(manifest, target, False, on_chunk)
-
-    async def _run(self, manifest: Manifest, target: str, swarm: bool, put: Callable[[int, memoryview], None]) -> None:
+    async def _run(self, manifest: Manifest, target: str, swarm: bool, assembly: Assembly) -> None:
         manifest.check()
         if manifest.job != self._job:
             raise WireError(f"{manifest.key} belongs to job {manifest.job!r}, this peer to {self._job!r}")
         if manifest.key in self._fetches:
             raise WireError(f"{manifest.key} is being fetched already: await that fetch first")
         self._reach(manifest.publisher, target)
-        fetch = _Fetch(manifest, put, asyncio.get_running_loop().create_future())
+        fetch = _Fetch(manifest, assembly, asyncio.get_running_loop().create_future())
         self._fetches[manifest.key] = fetch
         try:
             self._feed(FetchWanted(manifest, swarm))
@@ -276,10 +268,7 @@ class PeerNode:
         if fetch.done.done():
             return  # failed a moment ago; its caller has not resumed yet
         self._store.keep(frame.key, frame.index, buffer)
-        try:
-            fetch.put(frame.index, frame.payload)
-        except Exception as error:  # the caller's own code: its fetch fails, the peer does not
-            _fail(fetch, error)
+        fetch.assembly.write(frame.index, frame.payload)
 
     def _stream(self, peer: str) -> DataStream:
         stream = self._streams.get(peer)

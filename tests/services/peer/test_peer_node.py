@@ -52,48 +52,6 @@ async def test_a_source_can_fetch_its_own_weights(town: Any, vector: Any) -> Non
     assert source.traffic == (0, 0, 0)
 
 
-async def test_partial_sums_are_added_in_place(town: Any, vector: Any) -> None:
-    sink = await town.node("sink")
-    parts = [vector(300_000, seed).astype(np.float64) for seed in range(3)]
-    manifests = []
-    for i, part in enumerate(parts):
-        await town.node(f"p{i}")
-        manifests.append(town.publish(f"p{i}", part))
-    total = np.zeros(300_000)
-
-    def add(manifest: Any) -> Any:
-        def put(index: int, payload: memoryview) -> None:
-            where = manifest.range(index)
-            total[where.start // 8 : where.stop // 8] += np.frombuffer(payload, dtype=np.float64)
-
-        return put
-
-    await asyncio.gather(*(sink.fetch_into(m, town.targets[m.source], add(m)) for m in manifests))
-    np.testing.assert_array_equal(total, parts[0] + parts[1] + parts[2])
-
-
-async def test_each_chunk_is_handed_out_once(town: Any, vector: Any) -> None:
-    await town.node("source")
-    sink = await town.node("sink")
-    manifest = town.publish("source", vector(100_000), chunk_bytes=16384)
-    seen: list[int] = []
-    await sink.fetch_into(manifest, town.targets["source"], lambda index, _: seen.append(index))
-    assert sorted(seen) == list(range(manifest.chunks))
-
-
-async def test_the_callers_own_error_ends_its_fetch(town: Any, vector: Any) -> None:
-    await town.node("source")
-    sink = await town.node("sink")
-    manifest = town.publish("source", vector(100_000), chunk_bytes=16384)
-
-    def refuse(index: int, payload: memoryview) -> None:
-        raise ValueError(f"no room for {index}")
-
-    with pytest.raises(ValueError, match="no room for"):
-        await sink.fetch_into(manifest, town.targets["source"], refuse)
-    np.testing.assert_array_equal(await sink.fetch(manifest, town.targets["source"], False), vector(100_000))
-
-
 async def test_one_publisher_may_offer_several_sets_a_round(town: Any, vector: Any) -> None:
     node = await town.node("p0")
     sink = await town.node("sink")

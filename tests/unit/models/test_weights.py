@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fedswarm.errors import ModelError
-from fedswarm.models.weights import FlatWeights, layout_of, read_weights, write_weights
+from fedswarm.models.weights import FlatWeights, layout_of, read_weights
 
 
 class Constant(nn.Module):
@@ -52,18 +52,6 @@ def test_the_vector_follows_the_layout(module):
     for name, tensor in module.state_dict().items():
         if name in parts:
             np.testing.assert_array_equal(parts[name], tensor.numpy())
-
-
-def test_written_weights_are_read_back(module):
-    vector = np.arange(layout_of(module).size, dtype=np.float32)
-    vector.flags.writeable = False
-    write_weights(module, vector)
-    np.testing.assert_array_equal(read_weights(module), vector)
-
-
-def test_a_vector_of_the_wrong_length_is_refused(module):
-    with pytest.raises(ModelError, match=r"\(3,\) does not fit"):
-        write_weights(module, np.zeros(3, dtype=np.float32))
 
 
 def test_flattening_changes_nothing_the_module_computes(module):
