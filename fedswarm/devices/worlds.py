@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -17,15 +18,25 @@ DEFAULT_POPULATION: Final = Path(__file__).parent / "embedded" / "default_popula
 MakeWorld: TypeAlias = Callable[[ClientIds], DeviceWorld]
 
 
-def open_world(job: Job) -> MakeWorld:
-    """How to make the job's world once its clients are known.
+@dataclass(frozen=True)
+class JobWorld:
+    """Makes the job's world once its clients are known; ``excluded`` says which devices were left out, and why."""
+
+    make: MakeWorld
+    excluded: tuple[str, ...] = ()
+
+
+def open_world(job: Job) -> JobWorld:
+    """The world of ``devices.population``.
 
     Reads the population file at once, so a missing or broken one is a :class:`~fedswarm.errors.DataError` before
     anything runs.
     """
     section = job.devices
     if section.population == "static":
-        return lambda client_ids: StaticDevices.draw(client_ids, job.seed, section)
+        return JobWorld(lambda client_ids: StaticDevices.draw(client_ids, job.seed, section))
     path = DEFAULT_POPULATION if section.population == "default" else Path(section.population)
     population = load_population(path)
-    return lambda client_ids: TracedDevices.of(client_ids, population, job.seed, section)
+    return JobWorld(
+        lambda client_ids: TracedDevices.of(client_ids, population, job.seed, section), tuple(population.excluded)
+    )

@@ -123,6 +123,18 @@ class JobConfig:
 
 
 @dataclass(frozen=True)
+class DevicesExcluded:
+    """Devices of the job's population that cannot be used; clients are dealt to the others."""
+
+    tag: ClassVar[str] = "DEVICES_EXCLUDED"
+    reasons: Sequence[str]
+
+    def payload(self) -> Payload:
+        """``count``, and the first ten ``reasons`` (file, device, field, fault)."""
+        return {"count": len(self.reasons), "reasons": list(self.reasons[:10])}
+
+
+@dataclass(frozen=True)
 class Federation:
     """Written once all executors are up: who can take part, and how large the model is."""
 

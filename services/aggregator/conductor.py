@@ -17,12 +17,12 @@ from fedswarm.aggregation.grid import Sum
 from fedswarm.aggregation.server_algorithm import ServerState, server_algorithm
 from fedswarm.aggregation.sum_encoding import decode_sum
 from fedswarm.clock import Clock
-from fedswarm.devices.worlds import MakeWorld
+from fedswarm.devices.worlds import JobWorld
 from fedswarm.errors import FedswarmError, RunFailedError
 from fedswarm.jobs.schema import Job
 from fedswarm.models.checkpoint import save_safetensors
 from fedswarm.models.layout import Layout
-from fedswarm.records.schema import CheckpointSaved, Record
+from fedswarm.records.schema import CheckpointSaved, DevicesExcluded, Record
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
@@ -41,7 +41,16 @@ TICK_S: Final = 0.5
 FAREWELL_S: Final = 3.0
 # Records that are worth a line in the aggregator's own log; the others are long and stand in rounds.jsonl.
 LOGGED: Final = frozenset(
-    {"FEDERATION", "EXECUTOR_JOIN", "EXECUTOR_LOST", "LEASES_OVERDUE", "ROUND_SKIPPED", "TEST_RESULT", "SHUTDOWN"}
+    {
+        "DEVICES_EXCLUDED",
+        "FEDERATION",
+        "EXECUTOR_JOIN",
+        "EXECUTOR_LOST",
+        "LEASES_OVERDUE",
+        "ROUND_SKIPPED",
+        "TEST_RESULT",
+        "SHUTDOWN",
+    }
 )
 
 
@@ -52,7 +61,7 @@ class Conductor:
         self,
         job: Job,
         job_digest: str,
-        make_world: MakeWorld,
+        world: JobWorld,
         node: PeerNode,
         records: RecordWriter,
         folder: Path,
@@ -60,8 +69,9 @@ class Conductor:
     ) -> None:
         self.job = job
         self.job_digest = job_digest
-        self.machine = RoundMachine(job, clock.now_s(), make_world)
+        self.machine = RoundMachine(job, clock.now_s(), world.make)
         self.target = ""
+        self._excluded = world.excluded
         self._node = node
         self._records = records
         self._folder = folder
@@ -154,6 +164,8 @@ class Conductor:
     async def run(self) -> msg.Finish:
         """Carries instructions out until the run is over; returns how it ended."""
         self._write(job_config(self.job))
+        if self._excluded:
+            self._write(DevicesExcluded(self._excluded))
         ticker = asyncio.create_task(self._tick())
         ticker.add_done_callback(self._note_death)
         try:

@@ -44,12 +44,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     """Runs the job to its end, or until ``stop`` is set."""
     job = load_job(options.job).job
-    make_world = open_world(job)
+    world = open_world(job)
     node = PeerNode(wire.SOURCE, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
     server = Server()
     node.register(server)
     with RecordWriter(options.run_folder / "rounds.jsonl", options.text_log, now=time.time) as records:
-        conductor = Conductor(job, job_digest(job), make_world, node, records, options.run_folder, WallClock())
+        conductor = Conductor(job, job_digest(job), world, node, records, options.run_folder, WallClock())
         register = functools.partial(
             aggregator_pb2_grpc.add_AggregatorServicer_to_server, AggregatorServicer(conductor)
         )

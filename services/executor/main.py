@@ -101,7 +101,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
     await node.start(target, options.tracker)
     clock = WallClock()
-    bench = Workbench(engine, open_world(job)(ids), Grid(job.aggregation.grid_bits))
+    bench = Workbench(engine, open_world(job).make(ids), Grid(job.aggregation.grid_bits))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
 
     def traffic() -> tuple[int, int]:

@@ -127,12 +127,41 @@ def test_training_changes_the_model_and_it_learns(undisturbed: Outcome) -> None:
     assert losses[-1] < losses[0]
 
 
-def test_peers_move_most_of_a_model_among_themselves(tmp_path: Path) -> None:
-    outcome = run_job(tmp_path, sets=("cluster.executors=4", "rounds=2"))
+def test_the_aggregator_uploads_about_one_copy_of_a_large_model_to_four_executors(tmp_path: Path) -> None:
+    """ResNet-18: 45 MB, 180 chunks. Asked directly, the aggregator would upload four copies of each version."""
+    outcome = run_job(
+        tmp_path,
+        sets=("cluster.executors=4", "rounds=2", "selection.participants=4", "training.local_steps=1"),
+        model={"name": "resnet18"},
+        exchange={},
+    )
     assert outcome.exit_code == 0, outcome.stderr
     model_bytes = outcome.records("FEDERATION")[0]["model_bytes"]
-    peers = sum(record["bytes_peers"] for record in outcome.records("ROUND_SUMMARY"))
-    assert peers > 2 * model_bytes  # two versions, four executors each; directly it would be none
+    summaries = outcome.records("ROUND_SUMMARY")
+    sent = sum(record["bytes_aggregator_sent"] for record in summaries)
+    peers = sum(record["bytes_peers"] for record in summaries)
+    assert model_bytes > 44e6
+    assert sent < 1.5 * len(summaries) * model_bytes
+    assert peers > 2.5 * len(summaries) * model_bytes
+
+
+def test_adaptive_training_on_traced_devices_gives_the_same_bits_with_any_number_of_executors(tmp_path: Path) -> None:
+    def run(executors: int) -> Outcome:
+        world = ("rounds=3", "devices.population=default", "devices.clock_factor=30")
+        outcome = run_job(
+            tmp_path / str(executors),
+            sets=(f"cluster.executors={executors}", *world),
+            training={"batch_size": 8, "adaptive": {"enabled": True, "max_local_epochs": 1}},
+            selection={"participants": 6, "t_budget_s": 30},
+        )
+        assert outcome.exit_code == 0, outcome.stderr
+        return outcome
+
+    alone, three = run(1), run(3)
+    assert alone.weights == three.weights
+    clients = alone.records("CLIENT_INFO")[0]["clients"].values()
+    assert any(client["status"] == "c" for client in clients)
+    assert any(client["dropout_frac"] > 0 or client["iters_p2"] for client in clients)
 
 
 def test_a_killed_executor_changes_nothing_but_the_log(tmp_path: Path, undisturbed: Outcome) -> None:

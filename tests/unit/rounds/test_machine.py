@@ -67,7 +67,7 @@ class Rehearsal:
         make_world: MakeWorld | None = None,
     ) -> None:
         self.job = the_job
-        self.machine = RoundMachine(the_job, 0.0, make_world or open_world(the_job))
+        self.machine = RoundMachine(the_job, 0.0, make_world or open_world(the_job).make)
         self.draws = np.random.default_rng(seed)
         self.fails = fails
         self.now_s = 0.0
@@ -347,7 +347,7 @@ class Sleepers:
 
 def test_when_nobody_is_online_the_clock_moves_to_the_first_who_is() -> None:
     """Defect D16 and acceptance test 3: the run used to hang."""
-    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job())(ids)))
+    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job()).make(ids)))
     rehearsal.run()
     skips = rehearsal.tagged(records.RoundSkipped)
     assert [(skip.clock_from_s, skip.clock_to_s) for skip in skips] == [(0.0, 3600.0)]
@@ -356,14 +356,14 @@ def test_when_nobody_is_online_the_clock_moves_to_the_first_who_is() -> None:
 
 def test_a_world_where_nobody_ever_comes_ends_the_run() -> None:
     never = float("inf")
-    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job())(ids), never))
+    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job()).make(ids), never))
     rehearsal.run()
     assert rehearsal.finish is not None and "nobody is online" in str(rehearsal.finish.error)
     assert rehearsal.finish.error is not None and rehearsal.finish.error.exit_code == 31
 
 
 def test_an_executor_with_another_model_is_sent_away() -> None:
-    machine = RoundMachine(job(), 0.0, open_world(job()))
+    machine = RoundMachine(job(), 0.0, open_world(job()).make)
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
     other = Layout((TensorSpec("w", (7,)),))
     answer = machine.handle(msg.ExecutorJoined("b", "h:2", other, CLIENTS, 3), 0.1)
@@ -371,21 +371,21 @@ def test_an_executor_with_another_model_is_sent_away() -> None:
 
 
 def test_an_executor_with_other_data_is_sent_away() -> None:
-    machine = RoundMachine(job(), 0.0, open_world(job()))
+    machine = RoundMachine(job(), 0.0, open_world(job()).make)
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
     answer = machine.handle(msg.ExecutorJoined("b", "h:2", LAYOUT, {1: 5}, 3), 0.1)
     assert isinstance(answer[0], msg.RefuseExecutor) and "clients" in answer[0].reason
 
 
 def test_the_run_starts_without_latecomers_once_the_start_timeout_is_over() -> None:
-    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 10}), 0.0, open_world(job()))
+    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 10}), 0.0, open_world(job()).make)
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 1.0)
     assert machine.handle(msg.Tick(), 9.0) == []
     assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 11.0))
 
 
 def test_a_run_that_no_executor_joins_fails_with_a_clear_message() -> None:
-    machine = RoundMachine(job(cluster={"start_timeout_s": 10}), 0.0, open_world(job()))
+    machine = RoundMachine(job(cluster={"start_timeout_s": 10}), 0.0, open_world(job()).make)
     finish = machine.handle(msg.Tick(), 11.0)[-1]
     assert isinstance(finish, msg.Finish) and "no executor registered" in str(finish.error)
 
@@ -456,7 +456,7 @@ def test_an_executor_that_fails_again_and_again_is_sent_away_and_the_others_fini
 
 
 def test_when_the_last_executor_fails_for_good_the_run_ends_with_its_fault() -> None:
-    machine = RoundMachine(job(cluster={"executors": 1}), 0.0, open_world(job()))
+    machine = RoundMachine(job(cluster={"executors": 1}), 0.0, open_world(job()).make)
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
     order = machine._model_order or 1
     instructions = machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 0.0)
