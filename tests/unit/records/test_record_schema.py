@@ -47,7 +47,9 @@ def test_numpy_ids_and_numbers_become_plain_json():
     times = ClientTimes(np.float32(1.5), np.float64(2.5), 3, steps=np.int64(4))
     line = encode({"clients": {str(np.int64(7)): times.payload()}, "ids": np.array([1, 2]), "set": {2, 1}})
     assert json.loads(line) == {
-        "clients": {"7": {"t_dl": 1.5, "t_comp": 2.5, "t_ul": 3, "iters": 4, "iters_p1": 4, "iters_p2": 0, "dropout_frac": 0.0}},
+        "clients": {
+            "7": {"t_dl": 1.5, "t_comp": 2.5, "t_ul": 3, "iters": 4, "iters_p1": 4, "iters_p2": 0, "dropout_frac": 0.0}
+        },
         "ids": [1, 2],
         "set": [1, 2],
     }
