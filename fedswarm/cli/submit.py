@@ -35,11 +35,11 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Run a job: start its processes, show its rounds, end with a summary."""
-    loaded = load_job(job_file, overrides or [])
+    loaded = load_job(job_file, overrides or [], Path.cwd())
     for notice in loaded.notices:
         say(notice)
     if dry_run:
-        check(loaded.job)
+        check()
         _show_plan(plan_launch(loaded.job), as_json=as_json)
         return
     launcher: Launcher = LocalLauncher(Path.cwd())

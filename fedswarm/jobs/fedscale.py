@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 from typing import Final, get_args
 
 from fedswarm.jobs import fedscale_arguments as names
+from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, MODELS
 from fedswarm.jobs.mistakes import Mistake, shown
 from fedswarm.jobs.schema import Job, SelectionSection
 from fedswarm.jobs.vocabulary import Path, nearest
@@ -232,7 +233,7 @@ class _Translator:
         folder = self._arguments.node("data_dir")
         if folder is not None:
             self._put_path(("data", "folder"), folder)
-        if known is not None and ":" not in known and known != names.EMBEDDED_DATA_SET:
+        if known is not None and ":" not in known and known != EMBEDDED_DATA_SET:
             self._explain_folder(known, folder, name)
         self._translate_partition()
         for limit in ("filter_less", "filter_more"):
@@ -282,12 +283,12 @@ class _Translator:
     def _translate_model(self) -> None:
         model = self._value("model")
         name = _word(model)
-        if name in names.MODELS or ":" in name:
+        if name in MODELS or ":" in name:
             self._put(("model", "name"), name, model)
             return
-        near = nearest(name, names.MODELS)
+        near = nearest(name, MODELS)
         hint = f"did you mean {near}?" if near else "or module:function of your own"
-        self._wrong(model, f"{shown(model.plain())} is not in this build; it has {', '.join(names.MODELS)}; {hint}")
+        self._wrong(model, f"{shown(model.plain())} is not in this build; it has {', '.join(MODELS)}; {hint}")
 
     def _translate_policies(self) -> None:
         policies = get_args(SelectionSection.model_fields["policy"].annotation)

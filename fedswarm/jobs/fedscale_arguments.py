@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from fedswarm.jobs.built_in import EMBEDDED_DATA_SET
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -113,8 +115,6 @@ LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})
 # What FedScale's own example files write for "this machine".
 EXAMPLE_HOST: Final = "10.0.0.1"
 
-MODELS: Final = ("lr", "mlp", "cnn", "resnet18")
-EMBEDDED_DATA_SET: Final = "fashion_mnist"
 # FedScale's spelling, in lower case without punctuation, and the name of the data set here.
 DATA_SETS: Final = {
     "fashionmnist": EMBEDDED_DATA_SET,

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from fedswarm.errors import JobError
 from fedswarm.jobs.fedscale import is_fedscale, translate
-from fedswarm.jobs.mistakes import Mistake, job_error, repetition_mistakes, shape_mistakes
+from fedswarm.jobs.mistakes import (
+    Mistake,
+    job_error,
+    misfits_of,
+    repetition_mistakes,
+    rule_mistakes,
+    shape_mistakes,
+)
 from fedswarm.jobs.overrides import apply_overrides
+from fedswarm.jobs.reading import Reading
 from fedswarm.jobs.schema import Job
+from fedswarm.jobs.surroundings import missing_things
 from fedswarm.jobs.vocabulary import settings
 from fedswarm.jobs.yaml_source import Node, parse_document, read_source
 
@@ -26,16 +37,19 @@ class LoadedJob:
     form: Literal["fedswarm", "fedscale"] = "fedswarm"
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> LoadedJob:
+def load_job(path: Path, overrides: Sequence[str] = (), here: Path | None = None) -> LoadedJob:
     """Reads a job file and applies ``--set`` overrides (``"training.batch_size=32"``) to it.
 
+    With ``here``, a folder, whatever the job names is looked for, too; relative paths start there.
+
     Raises :class:`~fedswarm.errors.JobFileError` if the file cannot be read or is not YAML, and
-    :class:`~fedswarm.errors.JobError` with one line for every mistake in it.
+    :class:`~fedswarm.errors.JobError` with one line for every mistake in it; if all of them are about things that are
+    not there, :class:`~fedswarm.errors.DataError` or :class:`~fedswarm.errors.ModelError`.
     """
-    return parse_job(read_source(path), str(path), overrides)
+    return parse_job(read_source(path), str(path), overrides, here)
 
 
-def parse_job(text: str, name: str = "job.yml", overrides: Sequence[str] = ()) -> LoadedJob:
+def parse_job(text: str, name: str = "job.yml", overrides: Sequence[str] = (), here: Path | None = None) -> LoadedJob:
     """The same for a text; ``name`` stands in messages where the file's path would."""
     document = parse_document(text, name)
     root, mistakes = document.root, repetition_mistakes(document.repetitions)
@@ -47,18 +61,24 @@ def parse_job(text: str, name: str = "job.yml", overrides: Sequence[str] = ()) -
         mistakes += translation.mistakes
     _fill_empty_sections(root)
     mistakes += apply_overrides(root, overrides)
-    job, shape = _validate(root)
-    mistakes += shape
+    job, found = _validate(root, here)
+    told = {mistake.place for mistake in mistakes}
+    mistakes += [mistake for mistake in found if mistake.kind is JobError or mistake.place not in told]
     if mistakes or job is None:
         raise job_error(mistakes)
     return LoadedJob(job, notices, form)
 
 
-def _validate(root: Node) -> tuple[Job | None, list[Mistake]]:
+def _validate(root: Node, here: Path | None) -> tuple[Job | None, list[Mistake]]:
+    job: Job | None = None
+    misfits: dict[tuple[str, ...], list[ErrorDetails]] = {}
     try:
-        return Job.model_validate(root.plain()), []
+        job = Job.model_validate(root.plain())
     except ValidationError as error:
-        return None, shape_mistakes(error, root)
+        misfits = misfits_of(error, root)
+    reading = Reading(root, frozenset(misfits))
+    mistakes = shape_mistakes(misfits, root) + rule_mistakes(reading)
+    return job, mistakes + ([] if here is None else missing_things(reading, here))
 
 
 def _fill_empty_sections(root: Node) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from fedswarm.errors import JobError
+from fedswarm.errors import FedswarmError, JobError
 from fedswarm.jobs.fedscale_arguments import ARGUMENTS, TOP_LEVEL
+from fedswarm.jobs.reading import Reading
+from fedswarm.jobs.schema import Job, Section
 from fedswarm.jobs.vocabulary import Path, Setting, keys_of, nearest, setting_at, settings
 from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Repetition
 
@@ -20,21 +23,30 @@ SHOWN_CHARACTERS: Final = 60
 
 @dataclass(frozen=True)
 class Mistake:
-    """One line of a :class:`JobError`; as text it is printable, whatever keys and values the file has."""
+    """One line of an error; as text it is printable, whatever keys and values the file has.
+
+    ``kind`` is the error that it would be alone.
+    """
 
     place: Place
     path: str
     text: str
+    kind: type[FedswarmError] = JobError
 
     def __str__(self) -> str:
         line = ": ".join(part for part in (str(self.place), self.path, self.text) if part)
         return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
 
 
-def job_error(mistakes: Iterable[Mistake]) -> JobError:
-    """All mistakes as one error, the file's in the order of its lines, the command line's last."""
+def job_error(mistakes: Collection[Mistake]) -> FedswarmError:
+    """All mistakes as one error, the file's in the order of its lines, the command line's last.
+
+    Mistakes of one kind are an error of that kind, others a :class:`JobError`.
+    """
+    kinds = {mistake.kind for mistake in mistakes}
+    kind = kinds.pop() if len(kinds) == 1 else JobError
     ordered = sorted(mistakes, key=lambda mistake: (not mistake.place.line, mistake.place.line, mistake.place.column))
-    return JobError("\n".join(dict.fromkeys(str(mistake) for mistake in ordered)))
+    return kind("\n".join(dict.fromkeys(str(mistake) for mistake in ordered)))
 
 
 def repetition_mistakes(repetitions: Sequence[Repetition]) -> list[Mistake]:
@@ -45,12 +57,48 @@ def repetition_mistakes(repetitions: Sequence[Repetition]) -> list[Mistake]:
     ]
 
 
-def shape_mistakes(error: ValidationError, root: Node) -> list[Mistake]:
-    """What pydantic found, in plain words and at the place of the value, or of the key where the key is wrong."""
+def misfits_of(error: ValidationError, root: Node) -> dict[Path, list[ErrorDetails]]:
+    """What pydantic found wrong with single settings, by the path the user wrote; for rules see rule_mistakes."""
     grouped: dict[Path, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
-        grouped.setdefault(_written_path(root, detail), []).append(detail)
-    return [_mistake(path, details, root) for path, details in grouped.items()]
+        if detail["type"] != "value_error":
+            grouped.setdefault(_written_path(root, detail), []).append(detail)
+    return grouped
+
+
+def shape_mistakes(misfits: Mapping[Path, Sequence[ErrorDetails]], root: Node) -> list[Mistake]:
+    """The same in plain words, at the place of the value, or of the key where the key is wrong."""
+    return [_mistake(path, details, root) for path, details in misfits.items()]
+
+
+def rule_mistakes(reading: Reading) -> list[Mistake]:
+    """Broken rules between settings that fit, whatever else does not."""
+    found = []
+    for paths, complaint in _rules():
+        if not all(map(reading.fits, paths)):
+            continue
+        text = complaint(*map(reading.value, paths))
+        path, node = next(((path, node) for path in paths if (node := reading.node(path))), ((), reading.root))
+        if text is not None:
+            found.append(Mistake(node.place, node.label or ".".join(path), text))
+    return found
+
+
+@cache
+def _rules() -> list[tuple[tuple[Path, ...], Callable[..., str | None]]]:
+    """The rules of all sections, their paths from the top."""
+    return [
+        (tuple((*prefix, *path) for path in rule.paths), rule.complaint)
+        for prefix, section in _sections((), Job)
+        for rule in section.rules
+    ]
+
+
+def _sections(prefix: Path, section: type[Section]) -> Iterator[tuple[Path, type[Section]]]:
+    yield prefix, section
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _sections((*prefix, name), field.annotation)
 
 
 def shown(value: object) -> str:
@@ -103,8 +151,6 @@ def _mistake(path: Path, details: Sequence[ErrorDetails], root: Node) -> Mistake
     first = details[0]
     if first["type"] == "extra_forbidden":
         return Mistake(node.key_place, label, unknown_key(path))
-    if first["type"] == "value_error":
-        return Mistake(node.key_place, label, str(first["ctx"]["error"]))
     setting = setting_at(path)
     if setting is None:
         text = f"{shown(node.plain())} does not fit; a job is a mapping of keys to values, e.g. `rounds: 30`"

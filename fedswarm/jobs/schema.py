@@ -6,9 +6,19 @@ Nothing here reads a file: see :mod:`fedswarm.jobs.load`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from operator import attrgetter
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fedswarm.jobs.rules import (
+    Rule,
+    beats_before_death,
+    map_with_path,
+    shard_for_each_device,
+    simulated_budget,
+    steps_or_epochs,
+)
 
 NAME_RULE = "letters, digits, '.', '_' and '-', at most 100 of them, a letter or digit first"
 Name = Annotated[
@@ -24,18 +34,32 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        for rule in self.rules:
+            complaint = rule.complaint(*(attrgetter(".".join(path))(self) for path in rule.paths))
+            if complaint is not None:
+                raise ValueError(complaint)
+        return self
+
 
 class ClusterSection(Section):
     """Which processes run, and where."""
 
+    rules = (Rule((("dead_after_s",), ("heartbeat_s",)), beats_before_death),)
+
     launcher: Literal["local"] = Field("local", description="how processes are started")
-    executors: int = Field(2, ge=1, le=4096, description="executor processes")
+    executors: int = Field(2, ge=1, le=4096, description="executor processes; in deployment the real clients")
     host: Text = Field("127.0.0.1", description="address to bind; loopback unless the cluster spans hosts")
     aggregator_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
     tracker_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
     cohort_clients: Clients | Literal["auto"] = Field("auto", description="clients in one lease of work")
-    heartbeat_s: float = Field(1.0, gt=0, description="seconds between heartbeats on an executor's session")
-    dead_after_s: float = Field(6.0, gt=0, description="silence after which an executor counts as dead")
+    heartbeat_s: float = Field(1.0, ge=0.05, description="seconds between heartbeats on an executor's session")
+    dead_after_s: float = Field(
+        6.0, gt=0, description="silence after which an executor counts as dead; at least two heartbeats"
+    )
     lease_timeout_s: float = Field(900.0, gt=0, description="a lease not reported by then is issued again")
     start_timeout_s: float = Field(180.0, gt=0, description="how long the run waits for its executors to come up")
     rejoin_timeout_s: float = Field(5.0, ge=0, description="how long an executor seeks a lost aggregator")
@@ -44,18 +68,14 @@ class ClusterSection(Section):
 class PartitionSection(Section):
     """How training samples are dealt to clients."""
 
+    rules = (Rule((("kind",), ("path",)), map_with_path),)
+
     kind: Literal["iid", "dirichlet", "shards", "natural", "data_map"] = Field(
         "iid", description="the rule of the deal"
     )
     alpha: float = Field(0.5, gt=0, description="dirichlet: concentration; small is skewed")
     shards_per_client: int = Field(2, ge=1, description="shards: label-sorted pieces each client gets")
     path: Text | None = Field(None, description="data_map: a CSV client_id,sample_path,label_name,label_id")
-
-    @model_validator(mode="after")
-    def _map_has_a_path(self) -> Self:
-        if self.kind == "data_map" and not self.path:
-            raise ValueError("partition kind 'data_map' needs path: the CSV that maps clients to samples")
-        return self
 
 
 class DataSection(Section):
@@ -94,6 +114,8 @@ class AdaptiveSection(Section):
 class TrainingSection(Section):
     """What a client does with the model it gets."""
 
+    rules = (Rule((("local_epochs",), ("local_steps",)), steps_or_epochs),)
+
     local_steps: int | None = Field(
         None, ge=1, description="mini-batches a client trains; 20 if neither it nor local_epochs is given"
     )
@@ -108,12 +130,6 @@ class TrainingSection(Section):
     loss_decay: float = Field(0.2, ge=0, le=1, description="weight of the newest batch in the moving loss")
     proximal_mu: float = Field(0.0, ge=0, description="FedProx: strength of the pull to the round's start model")
     adaptive: AdaptiveSection = Field(AdaptiveSection(), description="training as much as a client's time allows")
-
-    @model_validator(mode="after")
-    def _steps_or_epochs(self) -> Self:
-        if self.local_steps is not None and self.local_epochs is not None:
-            raise ValueError("give local_steps or local_epochs, not both")
-        return self
 
 
 class SelectionSection(Section):
@@ -171,6 +187,14 @@ class ExchangeSection(Section):
 class Job(Section):
     """A whole job, as ``job.yml`` in the run folder shows it resolved."""
 
+    rules = (
+        Rule((("training", "adaptive", "enabled"), ("experiment_mode",)), simulated_budget),
+        Rule(
+            (("cluster", "executors"), ("data", "clients"), ("data", "partition", "kind"), ("experiment_mode",)),
+            shard_for_each_device,
+        ),
+    )
+
     job_name: Name = Field("demo_job", description="names the run folder and <job_name>_logging")
     seed: int = Field(233, ge=0, le=2**63 - 1, description="every random draw of the run follows from it")
     experiment_mode: Literal["simulation", "deployment"] = Field(
@@ -186,12 +210,3 @@ class Job(Section):
     evaluation: EvaluationSection = Field(EvaluationSection(), description="when and how the global model is tested")
     devices: DevicesSection = Field(DevicesSection(), description="the simulated devices' speeds")
     exchange: ExchangeSection = Field(ExchangeSection(), description="how weights travel")
-
-    @model_validator(mode="after")
-    def _adaptive_training_is_simulated(self) -> Self:
-        if self.training.adaptive.enabled and self.experiment_mode == "deployment":
-            raise ValueError(
-                "training.adaptive spends simulated time, and deployment has real devices;"
-                " write experiment_mode: simulation, or training.adaptive.enabled: false"
-            )
-        return self

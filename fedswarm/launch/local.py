@@ -92,10 +92,10 @@ class LocalLauncher:
         """Checks what can be checked, makes the run folder and starts the supervisor.
 
         Raises:
-            JobError, DependencyError: this job cannot run here; nothing was started or written.
+            DependencyError: no job can run here; nothing was started or written.
             LaunchError: the run folder cannot be written.
         """
-        check(job)
+        check()
         now = datetime.now().astimezone()
         try:
             folder = RunFolder.create(self._working_folder / RUNS_FOLDER, job.job_name, now)

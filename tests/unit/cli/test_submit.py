@@ -22,15 +22,9 @@ def test_a_dry_run_for_programs(fedswarm, job):
     assert plan["traffic"]["model"] == 31_400
 
 
-def test_a_model_of_the_users_own_has_unknown_bytes(fedswarm, job):
+def test_a_model_of_the_users_own_has_unknown_bytes(fedswarm, job, tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemError('imported')")
     assert "unknown" in fedswarm("submit", job, "--dry-run", "--set", "model.name=mine:build")[1]
-
-
-def test_deployment_is_refused_before_anything_is_written(fedswarm, job, tmp_path):
-    code, stdout, stderr = fedswarm("submit", job, "--set", "experiment_mode=deployment")
-    assert (code, stdout) == (10, "")
-    assert "later version" in stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["job.yml"]
 
 
 def test_runs_that_cannot_be_written_are_exit_code_20(fedswarm, job, tmp_path):
@@ -38,3 +32,19 @@ def test_runs_that_cannot_be_written_are_exit_code_20(fedswarm, job, tmp_path):
     code, _, stderr = fedswarm("submit", job)
     assert code == 20
     assert "cannot write below" in stderr
+
+
+def test_what_the_job_names_is_looked_for_before_anything_is_written(fedswarm, job, tmp_path):
+    code, stdout, stderr = fedswarm("submit", job, "--set", "model.name=resnet", "--set", "data.folder=nowhere")
+    assert (code, stdout) == (10, "")
+    assert stderr.startswith("--set model.name=resnet: model.name: 'resnet' is unknown; did you mean resnet18?")
+    assert "--set data.folder=nowhere: data.folder: there is no folder 'nowhere'" in stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yml"]
+
+
+def test_missing_data_alone_are_exit_code_12(fedswarm, job):
+    assert fedswarm("submit", job, "--set", "data.folder=nowhere")[0] == 12
+
+
+def test_an_unknown_model_alone_is_exit_code_14(fedswarm, job):
+    assert fedswarm("validate", job, "--set", "model.name=resnet")[0] == 14

@@ -17,6 +17,7 @@ ANOTHER = {
     "experiment_mode": "deployment",
     "cluster.launcher": "local",
     "cluster.host": "localhost",
+    "cluster.heartbeat_s": "2",
     "data.name": "mnist",
     "data.folder": "somewhere",
     "data.partition.kind": "shards",

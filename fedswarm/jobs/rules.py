@@ -1,0 +1,61 @@
+"""Rules between the settings of a section, which no single one of them can break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fedswarm.jobs.built_in import PARTITIONS_WITH_OWN_CLIENTS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``complaint`` gets the values at ``paths`` (below the section) and says what is wrong with them, if anything.
+
+    A broken rule is told at the first of its paths that the job file has.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    complaint: Callable[..., str | None]
+
+
+def beats_before_death(dead_after_s: float, heartbeat_s: float) -> str | None:
+    """One late heartbeat is no death."""
+    if dead_after_s >= 2 * heartbeat_s:
+        return None
+    return (
+        f"dead_after_s {dead_after_s:g} is less than two heartbeats of {heartbeat_s:g} s, so an executor would be dead"
+        f" as soon as one is late; write dead_after_s: {2 * heartbeat_s:g} or more, or a smaller heartbeat_s"
+    )
+
+
+def map_with_path(kind: str, path: str | None) -> str | None:
+    """A client map is a file."""
+    if kind != "data_map" or path is not None:
+        return None
+    return "partition kind 'data_map' needs path: the CSV that maps clients to samples"
+
+
+def steps_or_epochs(local_epochs: int | None, local_steps: int | None) -> str | None:
+    """Two measures of the same thing."""
+    return None if local_epochs is None or local_steps is None else "give local_steps or local_epochs, not both"
+
+
+def simulated_budget(adaptive: bool, experiment_mode: str) -> str | None:
+    """A real device has no simulated time to spend."""
+    if not adaptive or experiment_mode != "deployment":
+        return None
+    return (
+        "training.adaptive spends simulated time, and deployment has real devices;"
+        " write experiment_mode: simulation, or training.adaptive.enabled: false"
+    )
+
+
+def shard_for_each_device(executors: int, clients: int, partition: str, experiment_mode: str) -> str | None:
+    """In deployment executor N holds shard N."""
+    if experiment_mode != "deployment" or partition in PARTITIONS_WITH_OWN_CLIENTS or executors <= clients:
+        return None
+    return (
+        f"{executors} executors cannot share {clients} shards: in deployment each is one client;"
+        f" write cluster.executors: {clients} or fewer, or data.clients: {executors} or more"
+    )

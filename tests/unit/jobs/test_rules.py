@@ -1,0 +1,60 @@
+import pytest
+from pydantic import ValidationError
+
+from fedswarm.errors import JobError
+from fedswarm.jobs.load import parse_job
+from fedswarm.jobs.schema import ClusterSection, Job
+
+
+def complaint_about(text, *overrides):
+    with pytest.raises(JobError) as caught:
+        parse_job(text, "job.yml", overrides)
+    return str(caught.value)
+
+
+def test_death_takes_two_heartbeats():
+    assert parse_job("cluster: {dead_after_s: 2, heartbeat_s: 1}").job.cluster.dead_after_s == 2
+    text = "cluster: {dead_after_s: 1.9, heartbeat_s: 1}"
+    assert complaint_about(text).startswith("job.yml:1:25: cluster.dead_after_s: dead_after_s 1.9 is less")
+
+
+def test_a_rule_that_a_default_breaks_is_told_where_something_was_written():
+    assert complaint_about("cluster: {heartbeat_s: 7}").startswith(
+        "job.yml:1:24: cluster.heartbeat_s: dead_after_s 6 is"
+    )
+    assert complaint_about("{}", "cluster.heartbeat_s=7").startswith("--set cluster.heartbeat_s=7: cluster.heartbeat_s")
+
+
+def test_heartbeats_have_a_shortest_interval():
+    assert "a number of at least 0.05" in complaint_about("cluster: {heartbeat_s: 0.01}")
+
+
+def test_in_deployment_every_executor_has_a_shard():
+    job = "experiment_mode: deployment\ndata: {clients: 4}\ncluster: {executors: %d}\n"
+    assert parse_job(job % 4).job.cluster.executors == 4
+    assert complaint_about(job % 5).startswith("job.yml:3:22: cluster.executors: 5 executors cannot share 4 shards")
+    assert parse_job("data: {clients: 4}\ncluster: {executors: 5}").job.cluster.executors == 5
+
+
+@pytest.mark.parametrize("partition", ["{kind: natural}", "{kind: data_map, path: map.csv}"])
+def test_data_that_bring_their_own_clients_are_counted_when_they_are_read(partition):
+    text = f"experiment_mode: deployment\ndata: {{clients: 1, partition: {partition}}}\n"
+    assert parse_job(text).job.cluster.executors == 2
+
+
+def test_a_rule_about_a_value_that_does_not_fit_waits_for_the_value():
+    told = complaint_about("cluster: {heartbeat_s: often, dead_after_s: 0.01}")
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ClusterSection(dead_after_s=1.0),
+        lambda: Job.model_validate({"training": {"local_steps": 1, "local_epochs": 1}}),
+    ],
+    ids=["a section", "a job"],
+)
+def test_rules_hold_for_jobs_made_in_python_too(make):
+    with pytest.raises(ValidationError):
+        make()
