@@ -215,10 +215,15 @@ class RoundBegin:
     planned_times: Mapping[int, ClientTimes] = field(default_factory=dict)
     executors: Sequence[str] = ()
     feasible_clients: int | None = None
+    predictions: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def payload(self) -> Payload:
-        """``start_clock`` is virtual; lists hold client ids; ``feasible_clients`` counts online and offline ones."""
+        """``start_clock`` is virtual; lists hold client ids; ``feasible_clients`` counts online and offline ones.
+
+        A policy that expects utilities adds its own keys (``pre_util``, ``bliss_pred_seen``, ``bliss_pred_unseen``).
+        """
         return {
+            **{key: {str(client): value for client, value in group.items()} for key, group in self.predictions.items()},
             "round": self.round,
             "start_clock": self.clock_start_s,
             "pacer": dict(self.pacer),

@@ -64,7 +64,7 @@ class DeploymentRules:
         """Samples among the connected clients; each is a cohort of its own."""
         job = self._job
         population = self._roster.population
-        sampled = sample(job, clock_s, draw, population, self._selector, self._devices)
+        sampled = sample(job, round_index, clock_s, draw, population, self._selector, self._devices)
         clients = tuple(map(int, sampled.clients))
         steps = {client: planned_steps(job.training, population.samples[client]) for client in clients}
         return RoundPlan(
@@ -79,6 +79,7 @@ class DeploymentRules:
             times={client: PlannedTimes() for client in clients},
             tasks={client: PlannedTask(client, steps[client]) for client in clients},
             cohorts=tuple((client,) for client in clients),
+            predictions=sampled.predictions,
         )
 
     def decided(self, plan: RoundPlan, reports: Reports, all_reported: bool) -> bool:

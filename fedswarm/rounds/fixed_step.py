@@ -43,7 +43,7 @@ class FixedStepRules:
     def plan(self, round_index: int, clock_s: float, draw: int) -> RoundPlan:
         """Samples, simulates, filters by activity, and takes the K fastest."""
         job = self._job
-        sampled = sample(job, clock_s, draw, self._population, self._selector, self._devices)
+        sampled = sample(job, round_index, clock_s, draw, self._population, self._selector, self._devices)
         clients = sampled.clients
         steps = {int(client): planned_steps(job.training, self._population.samples[int(client)]) for client in clients}
         work = Workload(
@@ -73,6 +73,7 @@ class FixedStepRules:
             },
             tasks={client: PlannedTask(client, steps[client]) for client in to_run},
             cohorts=make_cohorts(to_run, job.cluster.cohort_clients),
+            predictions=sampled.predictions,
         )
 
     def decided(self, plan: RoundPlan, reports: Reports, all_reported: bool) -> bool:

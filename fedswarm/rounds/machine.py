@@ -29,7 +29,6 @@ from typing import Final
 
 import numpy as np
 
-from fedswarm import __version__
 from fedswarm.devices.world import DeviceWorld
 from fedswarm.devices.worlds import MakeWorld
 from fedswarm.errors import NoParticipantsError, RunFailedError
@@ -44,6 +43,7 @@ from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import RoundRules
 from fedswarm.rounds.ways import make_rules
+from fedswarm.selection.contract import DeviceFeatures, Feedback
 from fedswarm.selection.policies import make_selector
 
 # How far the virtual clock moves when somebody is online but nobody can finish a round from here.
@@ -96,7 +96,6 @@ class RoundMachine:
         self._strikes: Counter[str] = Counter()
         self._last_fault = ""
         self._traffic = Traffic()
-        self._utilities: dict[int, float] = {}
 
     def handle(self, event: Event, now_s: float) -> list[Instruction]:
         """Takes one event at instant ``now_s`` and returns what to do, in order."""
@@ -131,7 +130,8 @@ class RoundMachine:
             instructions += self._lost(event.executor, "it registered again", now_s)
         known = self.roster.population.samples
         self.roster.add(event)
-        self._introduce({client: size for client, size in event.clients.items() if client not in known})
+        if self._world is not None:
+            self._introduce({client: size for client, size in event.clients.items() if client not in known})
         self._deserted_s = None
         instructions.append(msg.WriteRecord(records.ExecutorJoin(event.executor, event.target, len(event.clients))))
         if self.phase is Phase.GATHERING and len(self.roster) >= self.job.cluster.executors:
@@ -148,7 +148,9 @@ class RoundMachine:
         """Tells the selector of clients that were not known before."""
         if newcomers:
             ids = np.asarray(sorted(newcomers), dtype=np.int64)
-            self._selector.register_clients(ids, np.asarray([newcomers[int(c)] for c in ids], dtype=np.int64))
+            samples = np.asarray([newcomers[int(c)] for c in ids], dtype=np.int64)
+            devices = self._world if isinstance(self._world, DeviceFeatures) else None
+            self._selector.register_clients(ids, samples, devices)
 
     def _lost(self, executor: str, reason: str, now_s: float) -> list[Instruction]:
         if not self.roster.remove(executor):
@@ -170,6 +172,7 @@ class RoundMachine:
         self._rules, self._world = make_rules(self.job, self.roster, self._selector, self._make_world)
         population, layout = self.roster.population, self.roster.layout
         assert layout is not None
+        self._introduce(dict(population.samples))
         federation = records.Federation(
             clients=len(population.client_ids),
             samples=sum(population.samples.values()),
@@ -210,7 +213,7 @@ class RoundMachine:
             return self._advance(now_s)
         try:
             plan, instructions = self._plan()
-        except NoParticipantsError as error:
+        except RunFailedError as error:
             return self._fail(error, now_s)
         if plan is None:
             self.phase = Phase.WAITING
@@ -234,6 +237,7 @@ class RoundMachine:
                 return plan, skips
             if self._rules.pinned:
                 return None, skips  # real clients come when they come
+            self._selector.register_feedback(Feedback.of(self.round_index, np.asarray(plan.sampled, dtype=np.int64)))
             reason = "nobody online stays for a whole round" if plan.online else "nobody is online"
             skips.append(self._skip(reason, IDLE_STEP_S if plan.online else 0.0))
 
@@ -342,7 +346,7 @@ class RoundMachine:
         verdict = active.verdict
         summary = story.round_summary(active, verdict, now_s - active.started_s, event.traffic.since(self._traffic))
         self._traffic = event.traffic
-        info = story.client_info(active, verdict, self.job.selection.policy, self._utilities)
+        info = story.client_info(active, verdict, self.job.selection.policy)
         self._give_feedback(active)
         self._active = None
         self._skipped = 0
@@ -357,10 +361,8 @@ class RoundMachine:
         ]
 
     def _give_feedback(self, active: ActiveRound) -> None:
-        for feedback in feedback_on(active.plan, active.verdict, active.reports, story.client_times(active)):
-            self._selector.register_feedback(feedback)
-            if feedback.success:
-                self._utilities[feedback.client_id] = feedback.utility
+        times = story.client_times(active)
+        self._selector.register_feedback(feedback_on(active.plan, active.verdict, active.reports, times))
 
     # Time and ends
 
@@ -395,8 +397,3 @@ class RoundMachine:
         shutdown = records.Shutdown(reason, self.round_index, self.clock_s, wall_s, message)
         saved: list[Instruction] = [msg.SaveModel()] if has_model else []
         return [*saved, msg.WriteRecord(shutdown), msg.Finish(reason, error)]
-
-
-def job_config(job: Job) -> records.JobConfig:
-    """JOB_CONFIG: the first record of a run."""
-    return records.JobConfig(job=job.model_dump(mode="json"), version=__version__, seed=job.seed)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from fedswarm.devices.world import ClientIds, DeviceWorld
 from fedswarm.jobs.schema import Job
-from fedswarm.selection.contract import Selector
+from fedswarm.selection.choice import check_choice
+from fedswarm.selection.contract import Moment, Override, Selector
 
 # Aim for this many leases a round, so that fast executors can take more and a lost one costs little.
 LEASES_A_ROUND: Final = 16
@@ -41,17 +42,22 @@ class PlannedTask:
     """What one client is to do: a number of mini-batches, or as many as a time budget allows.
 
     ``start_s`` is the virtual instant at which it holds the model and ``budget_s`` what it may spend from there on.
+    Without a budget, ``dropout_fraction`` is the share of the trainable weights' changes that it is not to send.
     """
 
     client_id: int
     steps: int
     start_s: float = 0.0
     budget_s: float | None = None
+    dropout_fraction: float = 0.0
 
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """One round; ``to_run`` and ``stragglers`` are in order of planned duration where there is one."""
+    """One round; ``to_run`` and ``stragglers`` are in order of planned duration where there is one.
+
+    ``predictions`` are the utilities that the policy expects, under the key that ROUND_BEGIN gives them.
+    """
 
     round_index: int
     start_clock_s: float
@@ -64,6 +70,7 @@ class RoundPlan:
     times: Mapping[int, PlannedTimes]
     tasks: Mapping[int, PlannedTask]
     cohorts: tuple[tuple[int, ...], ...]
+    predictions: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,23 +88,34 @@ class Population:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Who was there and who was chosen."""
+    """Who was there, who was chosen, and what the policy asks and expects of them."""
 
     online: ClientIds
     clients: ClientIds
+    overrides: Mapping[int, Override]
+    predictions: Mapping[str, Mapping[int, float]]
 
 
 def sample(
-    job: Job, clock_s: float, draw: int, population: Population, selector: Selector, devices: DeviceWorld
+    job: Job,
+    round_index: int,
+    clock_s: float,
+    draw: int,
+    population: Population,
+    selector: Selector,
+    devices: DeviceWorld,
 ) -> Sampled:
     """Has the selector choose ``floor(K x overcommitment)`` of the clients online.
 
     ``draw`` counts the selections made before: the key of the selector's randomness, so that a round that had to be
-    skipped is not drawn the same way again.
+    skipped is not drawn the same way again. Raises :class:`~fedswarm.errors.RunFailedError` if the policy breaks its
+    contract.
     """
     online = np.intersect1d(devices.online(clock_s), population.client_ids)
     count = math.floor(job.selection.participants * job.selection.overcommitment)
-    return Sampled(online, selector.select_participants(count, online, draw))
+    clients = selector.select_participants(count, Moment(clock_s, round_index, draw, online))
+    check_choice(clients, count, online)
+    return Sampled(online, clients, selector.overrides(), selector.predicted_utilities())
 
 
 def learning_rate(job: Job, round_index: int) -> float:

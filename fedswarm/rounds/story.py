@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fedswarm.records.schema import ClientInfo, ClientOutcome, ClientTimes, RoundBegin, RoundSummary, Status, TestResult
+from fedswarm import __version__
+from fedswarm.jobs.schema import Job
+from fedswarm.records.schema import (
+    ClientInfo,
+    ClientOutcome,
+    ClientTimes,
+    JobConfig,
+    RoundBegin,
+    RoundSummary,
+    Status,
+    TestResult,
+)
 from fedswarm.rounds.active_round import ActiveRound
 from fedswarm.rounds.messages import Traffic
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.rules import Verdict
 from fedswarm.training.task import BlockResult
+
+
+def job_config(job: Job) -> JobConfig:
+    """JOB_CONFIG: the first record of a run."""
+    return JobConfig(job=job.model_dump(mode="json"), version=__version__, seed=job.seed)
 
 
 def round_begin(plan: RoundPlan, pacer: dict[str, object], executors: list[str], feasible_clients: int) -> RoundBegin:
@@ -25,6 +41,7 @@ def round_begin(plan: RoundPlan, pacer: dict[str, object], executors: list[str],
         planned_times={client: _planned(plan, client) for client in plan.times},
         executors=executors,
         feasible_clients=feasible_clients,
+        predictions=plan.predictions,
     )
 
 
@@ -50,10 +67,11 @@ def round_summary(active: ActiveRound, verdict: Verdict, wall_s: float, traffic:
     )
 
 
-def client_info(active: ActiveRound, verdict: Verdict, mode: str, utilities_before: dict[int, float]) -> ClientInfo:
+def client_info(active: ActiveRound, verdict: Verdict, mode: str) -> ClientInfo:
     """CLIENT_INFO: everybody sampled whose device could take part, with times, utilities and status."""
     plan = active.plan
     kept, stragglers = set(verdict.kept), set(verdict.stragglers)
+    expected = {client: utility for group in plan.predictions.values() for client, utility in group.items()}
 
     def status(client: int) -> Status:
         return "c" if client in kept else "s" if client in stragglers else "d"
@@ -65,9 +83,7 @@ def client_info(active: ActiveRound, verdict: Verdict, mode: str, utilities_befo
         duration_s=verdict.duration_s,
         loss_avg=mean_loss(active, verdict),
         mode=mode,
-        clients={
-            client: _outcome(active, client, status(client), utilities_before.get(client, 0.0)) for client in listed
-        },
+        clients={client: _outcome(active, client, status(client), expected.get(client, 0.0)) for client in listed},
     )
 
 
@@ -118,15 +134,15 @@ def _planned(plan: RoundPlan, client: int) -> ClientTimes:
     return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s, task.steps if task else 0)
 
 
-def _outcome(active: ActiveRound, client: int, status: Status, utility_before: float) -> ClientOutcome:
+def _outcome(active: ActiveRound, client: int, status: Status, predicted_utility: float) -> ClientOutcome:
     times = _times_of(active, client)
     report = active.reports.get(client)
     if report is None:
-        return ClientOutcome(times, status=status, predicted_utility=utility_before)
+        return ClientOutcome(times, status=status, predicted_utility=predicted_utility)
     return ClientOutcome(
         times=times,
         status=status,
-        predicted_utility=utility_before,
+        predicted_utility=predicted_utility,
         computed_utility=report.utility,
         loss=report.moving_loss,
         samples=report.trained_samples,

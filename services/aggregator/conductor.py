@@ -27,7 +27,8 @@ from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
 from fedswarm.rounds.exchange_choice import chosen_chunk_bytes, spreads_by_peers
-from fedswarm.rounds.machine import RoundMachine, job_config
+from fedswarm.rounds.machine import RoundMachine
+from fedswarm.rounds.story import job_config
 from fedswarm.swarm.manifest import Manifest, build_manifest
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
