@@ -121,8 +121,9 @@ def _show_plan(plan: LaunchPlan, *, as_json: bool) -> None:
         rows.append((process.role, process.module, f"{process.host}{port}" if port else "its own choice"))
     result(columns(rows))
     result(
-        f"each round {plan.sampled_clients} of {plan.clients} clients train, {plan.participants} of them count; "
-        f"about {plan.clients_per_executor:.1f} on each executor, dealt as leases"
+        f"clients: {'as many as the data have' if plan.clients is None else plan.clients}; each round "
+        f"{plan.sampled_clients} are sampled, {plan.training_clients} train (about {plan.clients_per_executor:.1f} on "
+        f"each executor), {plan.participants} count"
     )
     if plan.traffic is None:
         result("bytes: unknown, they depend on your own model's size")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from fedswarm.jobs.built_in import PARTITIONS_WITH_OWN_CLIENTS
 from fedswarm.jobs.schema import Job
+from fedswarm.rounds.exchange_choice import spreads_by_peers
 
 MODEL_WEIGHT_BYTES: Final = 4  # a model version travels as float32
 SUM_WEIGHT_BYTES: Final = 8  # a partial sum of updates as float64
@@ -41,15 +44,19 @@ class ExpectedTraffic:
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """The processes of a run, who is asked to train, and what travels (``None`` for a model of the user's own)."""
+    """The processes of a run, who takes part in a round if all are online, and what travels.
+
+    ``clients`` is ``None`` if only the data know, ``traffic`` for a model of the user's own.
+    """
 
     job_name: str
     rounds: int
     processes: tuple[PlannedProcess, ...]
-    clients: int
+    clients: int | None
     sampled_clients: int
+    training_clients: int
     participants: int
-    clients_per_executor: float
+    clients_per_executor: float  # of those that train
     traffic: ExpectedTraffic | None
 
 
@@ -60,17 +67,30 @@ def module_of(services: str, role: str) -> str:
 
 def plan_launch(job: Job, services: str = "services") -> LaunchPlan:
     """The plan of a job. Pure: looks at nothing but the job."""
-    sampled = int(job.selection.participants * job.selection.overcommitment)
+    clients = _clients(job)
+    wanted = math.floor(job.selection.participants * job.selection.overcommitment)
+    sampled = wanted if clients is None else min(wanted, clients)
+    participants = min(job.selection.participants, sampled)
+    # Fixed steps are timed beforehand, so only those train that will count; elsewhere that shows afterwards.
+    is_foreseen = job.experiment_mode == "simulation" and not job.training.adaptive.enabled
+    training = participants if is_foreseen else sampled
     return LaunchPlan(
         job_name=job.job_name,
         rounds=job.rounds,
         processes=_processes(job, services),
-        clients=job.data.clients,
+        clients=clients,
         sampled_clients=sampled,
-        participants=job.selection.participants,
-        clients_per_executor=sampled / job.cluster.executors,
+        training_clients=training,
+        participants=participants,
+        clients_per_executor=training / job.cluster.executors,
         traffic=_traffic(job),
     )
+
+
+def _clients(job: Job) -> int | None:
+    if job.experiment_mode == "deployment":
+        return job.cluster.executors
+    return None if job.data.partition.kind in PARTITIONS_WITH_OWN_CLIENTS else job.data.clients
 
 
 def _processes(job: Job, services: str) -> tuple[PlannedProcess, ...]:
@@ -95,6 +115,6 @@ def _traffic(job: Job) -> ExpectedTraffic | None:
     return ExpectedTraffic(
         model=model,
         broadcast=model * executors,
-        broadcast_by_aggregator=model * (executors if job.exchange.broadcast == "direct" else 1),
+        broadcast_by_aggregator=model * (1 if spreads_by_peers(job.exchange, model, executors) else executors),
         updates=weights * SUM_WEIGHT_BYTES * executors,
     )

@@ -164,6 +164,24 @@ def test_adaptive_training_on_traced_devices_gives_the_same_bits_with_any_number
     assert any(client["dropout_frac"] > 0 or client["iters_p2"] for client in clients)
 
 
+def test_in_deployment_the_first_k_real_clients_count_and_times_are_measured(tmp_path: Path) -> None:
+    outcome = run_job(
+        tmp_path,
+        experiment_mode="deployment",
+        cluster={"executors": 3},
+        data={"clients": 3},
+        model={"name": "lr"},
+        selection={"participants": 2, "overcommitment": 1.5},
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    rounds = outcome.records("ROUND_SUMMARY")
+    assert [len(record["completed"]) for record in rounds] == [2] * 4
+    assert all(0 < record["duration"] <= record["wall_s"] for record in rounds)
+    clients = [client for record in outcome.records("CLIENT_INFO") for client in record["clients"].items()]
+    assert {(number, client["executor_id"]) for number, client in clients} == {("0", "1"), ("1", "2"), ("2", "3")}
+    assert all(client["t_dl"] > 0 and client["t_comp"] > 0 for _, client in clients if client["status"] == "c")
+
+
 def test_a_killed_executor_changes_nothing_but_the_log(tmp_path: Path, undisturbed: Outcome) -> None:
     process = start(tmp_path, sets=("cluster.executors=3",))
     folder = run_folder(tmp_path)

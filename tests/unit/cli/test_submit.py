@@ -22,6 +22,15 @@ def test_a_dry_run_for_programs(fedswarm, job):
     assert plan["traffic"]["model"] == 31_400
 
 
+def test_a_dry_run_says_who_trains(fedswarm, job):
+    assert (
+        "clients: 100; each round 26 are sampled, 20 train (about 6.7 on each executor), 20 count"
+        in fedswarm("submit", job, "--dry-run")[1]
+    )
+    natural = fedswarm("submit", job, "--dry-run", "--set", "data.partition.kind=natural")[1]
+    assert "clients: as many as the data have; each round 26" in natural
+
+
 def test_a_model_of_the_users_own_has_unknown_bytes(fedswarm, job, tmp_path):
     (tmp_path / "mine.py").write_text("raise SystemError('imported')")
     assert "unknown" in fedswarm("submit", job, "--dry-run", "--set", "model.name=mine:build")[1]

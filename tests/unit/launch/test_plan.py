@@ -19,19 +19,56 @@ def test_a_plan_lists_every_process():
     assert [process.port for process in plan.processes[:3]] == [7000, 0, None]
 
 
-def test_sampled_clients_are_the_participants_times_the_overcommitment_rounded_down():
-    plan = plan_launch(job(selection={"participants": 7, "overcommitment": 1.3}, cluster={"executors": 2}))
-    assert (plan.sampled_clients, plan.clients_per_executor) == (9, 4.5)
+@pytest.mark.parametrize(
+    ("sections", "sampled", "training"),
+    [
+        ({}, 9, 7),
+        ({"training": {"adaptive": {"enabled": True}}}, 9, 9),
+        ({"data": {"clients": 8}}, 8, 7),
+        ({"data": {"clients": 5}}, 5, 5),
+        ({"data": {"clients": 5}, "training": {"adaptive": {"enabled": True}}}, 5, 5),
+        ({"data": {"clients": 5, "partition": {"kind": "natural"}}}, 9, 7),
+        ({"experiment_mode": "deployment"}, 2, 2),
+    ],
+    ids=["fixed", "adaptive", "fewer clients than samples", "few clients", "few, adaptive", "natural", "deployment"],
+)
+def test_who_is_sampled_and_who_trains(sections, sampled, training):
+    plan = plan_launch(job(selection={"participants": 7, "overcommitment": 1.3}, cluster={"executors": 2}, **sections))
+    assert (plan.sampled_clients, plan.training_clients) == (sampled, training)
+    assert plan.participants == min(7, sampled)
+    assert plan.clients_per_executor == training / 2
 
 
-def test_a_swarm_broadcast_costs_the_aggregator_one_copy_and_a_direct_one_a_copy_an_executor():
-    model = 4 * TYPICAL_WEIGHTS["lr"]
-    swarm = plan_launch(job(model={"name": "lr"}, cluster={"executors": 4})).traffic
-    direct = plan_launch(job(model={"name": "lr"}, cluster={"executors": 4}, exchange={"broadcast": "direct"})).traffic
-    assert swarm is not None and direct is not None
-    assert (swarm.broadcast_by_aggregator, direct.broadcast_by_aggregator) == (model, 4 * model)
-    assert swarm.broadcast == direct.broadcast == 4 * model
-    assert swarm.updates == 2 * 4 * model  # float64 sums of float32 weights
+@pytest.mark.parametrize("partition", [{"kind": "natural"}, {"kind": "data_map", "path": "map.csv"}])
+def test_only_the_data_know_how_many_clients_they_bring(partition):
+    assert plan_launch(job(data={"partition": partition})).clients is None
+
+
+def test_in_deployment_the_clients_are_the_executors():
+    assert plan_launch(job(experiment_mode="deployment", cluster={"executors": 3})).clients == 3
+
+
+@pytest.mark.parametrize(
+    ("broadcast", "model", "executors", "copies"),
+    [
+        ("swarm", "lr", 4, 1),
+        ("direct", "cnn", 4, 4),
+        ("auto", "lr", 4, 4),  # 0.1 MB in all
+        ("auto", "cnn", 4, 1),  # 19 MB
+        ("auto", "cnn", 1, 1),
+    ],
+)
+def test_the_aggregator_sends_one_copy_to_peers_that_relay_and_one_each_to_those_that_do_not(
+    broadcast, model, executors, copies
+):
+    traffic = plan_launch(
+        job(model={"name": model}, cluster={"executors": executors}, exchange={"broadcast": broadcast})
+    ).traffic
+    assert traffic is not None
+    assert traffic.model == 4 * TYPICAL_WEIGHTS[model]
+    assert traffic.broadcast == executors * traffic.model
+    assert traffic.broadcast_by_aggregator == copies * traffic.model
+    assert traffic.updates == 2 * executors * traffic.model  # float64 sums of float32 weights
 
 
 def test_bytes_of_a_model_of_the_users_own_are_unknown():
