@@ -105,6 +105,13 @@ class Population:
             **fields, active_s=self.activity.starts_s[intervals], inactive_s=self.activity.ends_s[intervals]
         )
 
+    def profiles(self, rows: Rows) -> dict[str, Column]:
+        """What is fixed about these rows, by the names of :class:`DeviceProfile`: speeds (float64) and texts (str)."""
+        return {
+            **{name: column[rows] for name, column in self.speeds.items()},
+            **{name: np.asarray(column.texts, dtype=object)[column.codes[rows]] for name, column in self.texts.items()},
+        }
+
     def take(self, rows: Rows) -> Self:
         """The population of these rows, in their order; a row may come twice."""
         network, compute = positions_of(self.network_offsets, rows), positions_of(self.compute_offsets, rows)

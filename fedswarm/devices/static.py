@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedswarm.devices.feature_windows import WINDOWS, FeatureWindows
 from fedswarm.devices.noise import compute_noise, keyed_uniforms
+from fedswarm.devices.profile import TEXT_FIELDS
 from fedswarm.devices.published_speeds import CPU_GFLOPS_COUNTS, WIFI_MBPS_COUNTS
 from fedswarm.devices.time_model import Floats, PhaseTimes, Workload
 from fedswarm.devices.world import ClientIds, ClientTime
@@ -77,6 +79,21 @@ class StaticDevices:
             compute_scale=self.compute_scale,
             network_scale=self.network_scale,
         )
+
+    def profiles(self, client_ids: ClientIds) -> dict[str, NDArray[Any]]:
+        """Its speeds, all as if of the CPU; nothing else is known about such a device."""
+        rows = np.searchsorted(self.client_ids, client_ids)
+        nothing = np.full(len(rows), "", dtype=object)
+        return {
+            "cpu_flops": self.compute_flops[rows],
+            "gpu_flops": np.zeros(len(rows)),
+            "peak_throughput_mbps": self.link_mbps[rows],
+            **dict.fromkeys(TEXT_FIELDS, nothing),
+        }
+
+    def windows(self, client_ids: ClientIds, now_s: float) -> FeatureWindows:
+        """Always its full link rate, available, on a full battery."""
+        return FeatureWindows(*(np.full((len(client_ids), WINDOWS), best, np.float32) for best in (54.0, 100.0, 99.0)))
 
 
 @dataclass(frozen=True)

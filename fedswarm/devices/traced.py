@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.devices.activity import Activity
 from fedswarm.devices.client_time import ActiveTimes, Trace, TracedClientTime
+from fedswarm.devices.feature_windows import FeatureWindows, feature_windows
 from fedswarm.devices.noise import compute_noise
 from fedswarm.devices.population import Population
 from fedswarm.devices.ragged import Rows
@@ -84,6 +85,14 @@ class TracedDevices:
             compute_scale=self.compute_scale,
             network_scale=self.network_scale,
         )
+
+    def profiles(self, client_ids: ClientIds) -> dict[str, NDArray[Any]]:
+        """What is fixed about each client's device; see :meth:`Population.profiles`."""
+        return self.population.profiles(client_ids % len(self.population))
+
+    def windows(self, client_ids: ClientIds, now_s: float) -> FeatureWindows:
+        """The last samples of each client's traces."""
+        return feature_windows(self.population, client_ids, now_s, self.seed)
 
     @cached_property
     def _activity(self) -> tuple[Activity, Rows]:

@@ -29,8 +29,15 @@ USUAL_RANGES: Final = {"rate": (1.0, 54.0), "availability": (35.0, 100.0), "batt
 
 def devices_of(population: Population, client_ids: NDArray[np.int64], seed: int) -> Population:
     """One row a client, in their order: the table's for ids in the table, varied ones for those beyond."""
-    devices = population.take(client_ids % len(population))
-    spread = np.where(client_ids < len(population), 0.0, SIGMA)
+    return varied(population.take(client_ids % len(population)), client_ids, len(population), seed)
+
+
+def varied(devices: Population, client_ids: NDArray[np.int64], table_size: int, seed: int) -> Population:
+    """The same devices, one row a client, with the series of those beyond the table varied.
+
+    A sample is varied by itself, so this serves devices of which only some samples were taken, in any order.
+    """
+    spread = np.where(client_ids < table_size, 0.0, SIGMA)
     network, compute = dict(devices.network), dict(devices.compute)
     for series, offsets in ((network, devices.network_offsets), (compute, devices.compute_offsets)):
         stamps, *names = series
