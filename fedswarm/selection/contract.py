@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fedswarm.devices.feature_windows import FeatureWindows
+
 ClientIds = NDArray[np.int64]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -21,8 +23,6 @@ Flags = NDArray[np.bool_]
 
 State: TypeAlias = dict[str, Any]
 """What a policy remembers: NumPy arrays, numbers, text, booleans and None, by name, and lists or dicts of these."""
-
-WINDOWS = 5
 
 
 @dataclass(frozen=True)
@@ -105,24 +105,15 @@ class Override:
     dropout_fraction: float = 0.0
 
 
-@dataclass(frozen=True)
-class Windows:
-    """The latest samples of devices' traces, each ``(n, WINDOWS)``, oldest first."""
-
-    rate_mbps: Floats
-    availability: Floats
-    battery_percent: Floats
-
-
 @runtime_checkable
 class DeviceFeatures(Protocol):
     """What a policy may know about devices. Rows of answers follow the ids asked for."""
 
     def profiles(self, client_ids: ClientIds) -> Mapping[str, NDArray[Any]]:
-        """What never changes: columns of text or numbers by name, one entry a client."""
+        """What never changes: columns of text or numbers by the names of a device profile, one entry a client."""
         ...
 
-    def windows(self, client_ids: ClientIds, now_s: float) -> Windows:
+    def windows(self, client_ids: ClientIds, now_s: float) -> FeatureWindows:
         """What the traces showed lately, at virtual instant ``now_s``."""
         ...
 
