@@ -115,6 +115,7 @@ class Session:
                     self._heartbeat_s = message.welcome.heartbeat_ms / 1000
                     self._silence_s = message.welcome.dead_after_ms / 1000
                     log.info("registered with the aggregator at %s", self._target)
+                    self.send(pb.ExecutorMessage(event=events.DUMMY_EVENT))  # the new rhythm begins here
                     continue
                 yield message
         finally:
