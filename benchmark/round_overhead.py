@@ -5,8 +5,9 @@
 
 20 clients a round, 50 samples each, batch 16, one epoch. The cluster is the real one: ``driver.py submit`` starts an
 aggregator, a tracker and executors, and every round moves, verifies, sums and records as always. The loop is one
-process with one thread and one model (``bare_loop.py``), over exactly the clients of the cluster's rounds. Both are
-timed in turn and medians are compared: on a shared machine only the ratio means much.
+process with one thread and one model (``bare_loop.py``), over the clients of as many of the cluster's rounds as give a
+steady median, with the same batches. Both are timed in turn and medians are compared: on a shared machine only the
+ratio means much.
 
 A JSON object a model; the last line is the last model's.
 """
@@ -14,11 +15,13 @@ A JSON object a model; the last line is the last model's.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -49,27 +52,34 @@ def job_for(model: str, executors: int) -> Job:
     )
 
 
-def time_cluster(job: Job, folder: Path) -> tuple[list[float], list[list[int]]]:
-    """Runs the job by the driver; wall seconds and participants of each round, warm-up left out."""
+def time_cluster(job: Job, folder: Path) -> tuple[list[float], dict[int, list[int]]]:
+    """Runs the job by the driver; wall seconds of each round, and the clients of each by its number, warm-up left out.
+
+    Ends this program with what the driver said if the run fails.
+    """
     (folder / "job.yml").write_text(json.dumps(job.model_dump(mode="json")))  # JSON is YAML
     command = [sys.executable, str(ROOT / "driver" / "driver.py"), "submit", "job.yml", "--json"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=folder, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode != 0:
+        sys.exit(f"the cluster's run ended with exit code {done.returncode}:\n{done.stderr.rstrip()}")
     (run,) = sorted((folder / "runs" / job.job_name).iterdir())[-1:]
     records = list(read_records(run / "rounds.jsonl"))
     # A round lasts from its plan to the next one: everything in between counts, the records' writing too.
     begins = [record for record in records if record["tag"] == "ROUND_BEGIN"]
     ends = [record["ts"] for record in begins[1:]]
     walls = [end - begin["ts"] for begin, end in zip(begins, ends, strict=False)]
-    return walls[WARM_UP_ROUNDS:], [begin["to_run"] for begin in begins[WARM_UP_ROUNDS:]]
+    return walls[WARM_UP_ROUNDS:], {begin["round"]: begin["to_run"] for begin in begins[WARM_UP_ROUNDS:]}
 
 
-def time_bare(federation: BareFederation, rounds: list[list[int]]) -> list[float]:
-    """Wall seconds of the bare loop for each of these rounds."""
+def time_bare(federation: BareFederation, rounds: Mapping[int, list[int]]) -> list[float]:
+    """Wall seconds of the bare loop for each of these rounds, given the clients of each by its number."""
     start = {name: tensor.clone() for name, tensor in federation.module.state_dict().items()}
     walls = []
-    for index, clients in enumerate(rounds):
+    for number, clients in rounds.items():
         begin = time.perf_counter()
-        bare_round(federation, start, clients, index, federation.job.training.learning_rate)
+        bare_round(federation, start, clients, number, federation.job.training.learning_rate)
         walls.append(time.perf_counter() - begin)
     return walls
 
@@ -84,7 +94,8 @@ def compare(model: str, executors: int, repeats: int) -> dict[str, float | int |
         with tempfile.TemporaryDirectory() as folder:
             walls, participants = time_cluster(job, Path(folder))
         cluster += walls
-        bare += time_bare(federation, participants[: BARE_ROUNDS[model] + 1])[1:]
+        some = dict(itertools.islice(participants.items(), BARE_ROUNDS[model] + 1))
+        bare += time_bare(federation, some)[1:]  # the first one warms up
     round_ms, bare_ms = 1000 * median(cluster), 1000 * median(bare)
     return {
         "model": model,
@@ -97,12 +108,20 @@ def compare(model: str, executors: int, repeats: int) -> dict[str, float | int |
     }
 
 
+def whole_number(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", choices=["lr", "cnn"], action="append", help="default: both")
-    parser.add_argument("--executors", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3, help="times that each side runs")
+    parser.add_argument("--executors", type=whole_number, default=1)
+    parser.add_argument("--repeats", type=whole_number, default=3, help="times that each side runs")
     parser.add_argument("--json", action="store_true", help="print nothing but JSON lines")
     options = parser.parse_args()
     for model in options.model or ["lr", "cnn"]:

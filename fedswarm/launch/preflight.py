@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Final
 
@@ -23,3 +24,17 @@ def check() -> None:
         raise DependencyError(
             f"not installed: {names}; run `make setup`, or: python -m pip install {' '.join(missing)}"
         )
+
+
+def broken_package() -> DependencyError | None:
+    """The first package that is there but cannot be imported, if any: a likely reason for whatever has failed."""
+    for module, package in NEEDED.items():
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # a broken installation may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            return DependencyError(
+                f"{package} cannot be imported ({reason}); install it anew: "
+                f"python -m pip install --force-reinstall {package}"
+            )
+    return None

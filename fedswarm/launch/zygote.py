@@ -37,6 +37,7 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 
 from fedswarm.errors import FedswarmError
+from fedswarm.launch.preflight import broken_package
 from fedswarm.launch.processes import thread_count
 
 EXECUTORS_GRACE_S: Final = 5.0
@@ -55,9 +56,10 @@ class _Child:
 class Zygote:
     """Forks executors on command and tells what becomes of them."""
 
-    module: ModuleType
+    module_name: str
     commands: socket.socket
     lifeline_fd: int
+    module: ModuleType = field(init=False)
     children: dict[int, _Child] = field(default_factory=dict)  # by pid
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     unread: bytes = b""
@@ -178,20 +180,23 @@ class Zygote:
         """Warms this process; returns 0, or the exit code of what went wrong after telling it."""
         try:
             with _dying_with_the_supervisor(self.commands):
+                self.module = importlib.import_module(self.module_name)
                 self.module.prepare(job_file)
         except FedswarmError as error:
-            self._tell(error=str(error), exit_code=error.exit_code)
-            return error.exit_code
+            return self._give_up(error)
         except Exception as error:  # the process border: log it whole, tell it short
             traceback.print_exc()
-            self._tell(error=f"{type(error).__name__}: {error}", exit_code=1)
-            return 1
+            return self._give_up(broken_package() or FedswarmError(f"{type(error).__name__}: {error}"))
         if thread_count() > 1:
             print(f"warning: forking with {thread_count()} threads; prepare() should start none", file=sys.stderr)
         gc.collect()
         gc.freeze()  # collections in the executors then leave the shared pages alone
         self._tell(prepared=True)
         return 0
+
+    def _give_up(self, error: FedswarmError) -> int:
+        self._tell(error=str(error), exit_code=error.exit_code)
+        return error.exit_code
 
 
 @contextlib.contextmanager
@@ -231,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--lifeline-fd", type=int, required=True)
     arguments = parser.parse_args(argv)
     with socket.socket(fileno=arguments.command_fd) as commands:
-        zygote = Zygote(importlib.import_module(arguments.module), commands, arguments.lifeline_fd)
+        zygote = Zygote(arguments.module, commands, arguments.lifeline_fd)
         code = zygote.prepare(arguments.job)
         if code == 0:
             zygote.serve()

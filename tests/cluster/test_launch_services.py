@@ -45,6 +45,24 @@ def test_a_missing_data_folder_is_one_clear_message(desk):
     assert not desk.survivors()
 
 
+def test_a_broken_torch_is_one_clear_message(desk):
+    (desk.folder / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open shared object file')")
+    desk.python_path.append(desk.folder)
+    code, _, stderr = desk.call("submit", "job.yml")
+    assert code == 13
+    assert "torch cannot be imported (OSError: libtorch_cpu.so: cannot open" in stderr and "Traceback" not in stderr
+    assert not desk.survivors()
+
+
+def test_an_executor_that_is_killed_before_it_is_ready_is_not_missed(desk):
+    driver = desk.command("submit", "job.yml", "--set", "cluster.start_timeout_s=8", "--set", "rounds=2")
+    desk.eventually(lambda: "executor-1" in desk.state().processes, "the executor's process")
+    desk.state().processes["executor-1"].identity.send(signal.SIGKILL)
+    _, stderr = driver.communicate(timeout=60)
+    assert driver.returncode == 0, stderr
+    assert "executor-1 ended with signal 9" in desk.state().events[0].text
+
+
 def test_the_zygote_forks_without_threads(desk):
     desk.call("submit", "job.yml", "--detach")
     assert desk.run().log_file("zygote").read_text() == ""
