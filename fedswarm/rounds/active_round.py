@@ -176,9 +176,9 @@ class ActiveRound:
             self._take_back(lease_id, error)
         return order.executor
 
-    def lease_failed(self, lease_id: int, error: str) -> bool:
-        """An executor gave a lease back; False when it was not out."""
-        return self._take_back(lease_id, error)
+    def lease_failed(self, executor: str, lease_id: int, error: str) -> bool:
+        """An executor gave a lease back; False when it had no such lease."""
+        return self._training.belongs(lease_id, executor) and self._take_back(lease_id, error)
 
     def lost(self, executor: str, reason: str) -> int:
         """An executor is gone: takes back its leases and every update it had not delivered; returns how many."""
@@ -242,9 +242,9 @@ class ActiveTest:
         """Whether every block is in."""
         return self._leases.finished
 
-    def lease_failed(self, lease_id: int) -> bool:
-        """An executor gave a lease back; False when it was not out."""
-        return self._leases.void(lease_id)
+    def lease_failed(self, executor: str, lease_id: int) -> bool:
+        """An executor gave a lease back; False when it had no such lease."""
+        return self._leases.belongs(lease_id, executor) and self._leases.void(lease_id)
 
     def lost(self, executor: str) -> int:
         """An executor is gone: takes back its leases; returns how many."""

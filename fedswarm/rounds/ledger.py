@@ -101,6 +101,11 @@ class LeaseLedger(Generic[Piece]):
                 return True
         return False
 
+    def belongs(self, lease_id: int, executor: str) -> bool:
+        """Whether a lease, out or done, is this executor's."""
+        lease = self._issued.get(lease_id) or self._overdue.get(lease_id) or self._done.get(lease_id)
+        return lease is not None and lease.executor == executor
+
     def void(self, lease_id: int) -> bool:
         """Puts an issued or done piece back into the queue, and nothing of this lease counts any more.
 

@@ -87,7 +87,7 @@ class Conductor:
         self._deserted = asyncio.Event()  # set whenever the last session ends
         self._departed = pb.Traffic()  # of sessions that ended
         self._instructions: asyncio.Queue[msg.Instruction] = asyncio.Queue()
-        self._uploads: dict[int, asyncio.Future[Manifest]] = {}
+        self._uploads: dict[tuple[str, int], asyncio.Future[Manifest]] = {}  # by executor and order
         self._fetched: dict[int, NDArray[Any]] = {}
         self._fetches: dict[asyncio.Task[None], str] = {}
 
@@ -139,12 +139,12 @@ class Conductor:
                 scores = wire.read_test_report(message.test_report)
                 self.deliver(msg.EvaluationReported(session.executor, message.test_report.lease_id, scores))
             case "upload":
-                self._uploaded(message.upload)
+                self._uploaded(session, message.upload)
             case "failure":
                 self._failed(session, message.failure)
 
-    def _uploaded(self, upload: pb.Upload) -> None:
-        waiting = self._uploads.get(upload.order_id)
+    def _uploaded(self, session: ExecutorSession, upload: pb.Upload) -> None:
+        waiting = self._uploads.get((session.executor, upload.order_id))
         if waiting is None or waiting.done():
             return
         try:
@@ -156,7 +156,7 @@ class Conductor:
         if failure.WhichOneof("task") == "lease_id":
             self.deliver(msg.LeaseFailed(session.executor, failure.lease_id, failure.error))
             return
-        waiting = self._uploads.get(failure.order_id)
+        waiting = self._uploads.get((session.executor, failure.order_id))
         if waiting is not None and not waiting.done():
             waiting.set_exception(RunFailedError(failure.error))
 
@@ -273,13 +273,14 @@ class Conductor:
         session = self._sessions.get(executor)
         if session is None:
             raise RunFailedError(f"executor {executor} is gone")
-        self._uploads[order_id] = asyncio.get_running_loop().create_future()
+        upload: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
+        self._uploads[executor, order_id] = upload
         try:
             async with asyncio.timeout(self.job.cluster.lease_timeout_s):
-                manifest = await self._uploads[order_id]
+                manifest = await upload
                 fetched: NDArray[Any] = await self._node.fetch(manifest, session.target, swarm=False)
         finally:
-            self._uploads.pop(order_id, None)
+            del self._uploads[executor, order_id]
         return fetched
 
     @property

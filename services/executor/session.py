@@ -105,11 +105,6 @@ class Session:
             while True:
                 message = await asyncio.wait_for(call.read(), self._silence_s)
                 if message is grpc.aio.EOF:
-                    status = await call.code()
-                    if status is not grpc.StatusCode.OK:
-                        raise grpc.aio.AioRpcError(
-                            status, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
-                        )
                     return
                 if message.WhichOneof("body") == "welcome":
                     self._heartbeat_s = message.welcome.heartbeat_ms / 1000
