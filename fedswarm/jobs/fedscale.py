@@ -331,7 +331,8 @@ class _Translator:
         profiles = [name for name in names.DEVICE_FILES if self._arguments.node(name) is not None]
         if profiles:
             self.notices.append(
-                f"device profiles are not read yet ({', '.join(profiles)}): all clients are always online"
+                f"device profiles are not read from a job ({', '.join(profiles)}), so all clients are always online;"
+                " `fedswarm devices import` makes a file of them for --set devices.population=FILE"
             )
 
 

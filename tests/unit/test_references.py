@@ -1,7 +1,7 @@
 import pytest
 
 from fedswarm.errors import DataError, ModelError
-from fedswarm.references import is_reference, resolve
+from fedswarm.references import fault_of, is_reference, resolve
 
 
 def test_a_colon_makes_a_reference():
@@ -33,3 +33,22 @@ def test_a_module_that_fails_to_import_is_reported_with_its_own_reason(tmp_path,
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match="ZeroDivisionError"):
         resolve("module_that_breaks:anything", ModelError)
+
+
+@pytest.mark.parametrize(
+    "reference", ["json:loads", "json.decoder:JSONDecoder", "importlib.metadata:version", "__main__:f"]
+)
+def test_what_can_be_imported_has_no_fault(reference, tmp_path):
+    if reference.startswith("__main__"):
+        (tmp_path / "__main__.py").touch()
+    assert fault_of(reference, tmp_path) is None
+
+
+@pytest.mark.parametrize("reference", ["json:", ":loads", "json:a.b", "my models:f", "json..decoder:f", "a:b:c"])
+def test_what_is_no_reference_has_a_fault(reference, tmp_path):
+    assert fault_of(reference, tmp_path) == "not a module and a function"
+
+
+@pytest.mark.parametrize("reference", ["nowhere:f", "json.nowhere:f", "json.decoder.nowhere:f", "sys.nowhere:f"])
+def test_a_module_that_is_nowhere_is_a_fault(reference, tmp_path):
+    assert "there is no module" in fault_of(reference, tmp_path)
