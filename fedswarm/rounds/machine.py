@@ -286,8 +286,9 @@ class RoundMachine:
                 failing = active.sum_failed(order_id, error)
                 instructions += self._strike(failing, f"no sum: {error}", now_s) if failing else []
             case msg.LeaseFailed(executor, lease_id, error):
-                known = active and active.lease_failed(executor, lease_id, error)
-                known = known or (test and test.lease_failed(executor, lease_id))
+                known = (active and active.lease_failed(executor, lease_id, error)) or (
+                    test and test.lease_failed(executor, lease_id)
+                )
                 instructions += self._strike(executor, error, now_s) if known else []
         return instructions + self._advance(now_s)
 

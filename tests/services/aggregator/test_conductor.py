@@ -274,7 +274,7 @@ async def test_an_executor_that_registers_again_replaces_its_former_session(hous
     await again.test()
     await again.hear("shutdown")
     assert (await house.running).reason == "finished"
-    assert [record["reason"] for record in house.tagged("EXECUTOR_LOST")][0] == "it registered again"
+    assert house.tagged("EXECUTOR_LOST")[0]["reason"] == "it registered again"
     assert_saved(house, 1, INITIAL + UPDATE.astype(np.float32))
 
 
