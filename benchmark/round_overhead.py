@@ -108,11 +108,11 @@ def compare(model: str, executors: int, repeats: int) -> dict[str, float | int |
     }
 
 
-def whole_number(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
+def small_number(text: str) -> int:
+    """A whole number from 1 to 4096 (the most executors a job may have), for argparse."""
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    if not 1 <= number <= 4096:
+        raise argparse.ArgumentTypeError(f"{number} is not from 1 to 4096")
     return number
 
 
@@ -120,8 +120,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", choices=["lr", "cnn"], action="append", help="default: both")
-    parser.add_argument("--executors", type=whole_number, default=1)
-    parser.add_argument("--repeats", type=whole_number, default=3, help="times that each side runs")
+    parser.add_argument("--executors", type=small_number, default=1)
+    parser.add_argument("--repeats", type=small_number, default=3, help="times that each side runs")
     parser.add_argument("--json", action="store_true", help="print nothing but JSON lines")
     options = parser.parse_args()
     for model in options.model or ["lr", "cnn"]:
