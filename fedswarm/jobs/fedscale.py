@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Final, get_args
+from typing import Final
 
 from fedswarm.jobs import fedscale_arguments as names
-from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, MODELS
+from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, MODELS, POLICIES
 from fedswarm.jobs.mistakes import Mistake, shown
-from fedswarm.jobs.schema import Job, SelectionSection
+from fedswarm.jobs.schema import Job
 from fedswarm.jobs.vocabulary import Path, nearest
 from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Scalar, resolve_scalar
 
@@ -144,12 +144,25 @@ class _Translator:
     # --- the parts of a job ------------------------------------------------------------------------------------------
 
     def _translate_plain_arguments(self) -> None:
+        for section in names.POLICY_SECTIONS.get(self._policy, ()):
+            self._put((*section, "fidelity"), "reference", self._value("sample_mode"))
         special = {"ps_port", "num_executors", "proxy_mu", "sample_mode", "model"}
         for name, argument in names.ARGUMENTS.items():
-            if name in special or argument.target[0] == "data":
+            if name in special or argument.target[0] == "data" or name in self._idle:
                 continue
             node = self._value(name)
             self._put(argument.target, node.value, node)
+
+    @property
+    def _policy(self) -> str:
+        return _word(self._value("sample_mode"))
+
+    @property
+    def _idle(self) -> list[str]:
+        """Arguments of policies that are not in use."""
+        used = names.POLICY_SECTIONS.get(self._policy, ())
+        sections = {section for group in names.POLICY_SECTIONS.values() for section in group} - set(used)
+        return [name for name, argument in names.ARGUMENTS.items() if argument.target[:-1] in sections]
 
     def _translate_cluster(self) -> None:
         for key in names.TOP_LEVEL & set(self._top):
@@ -291,12 +304,11 @@ class _Translator:
         self._wrong(model, f"{shown(model.plain())} is not in this build; it has {', '.join(MODELS)}; {hint}")
 
     def _translate_policies(self) -> None:
-        policies = get_args(SelectionSection.model_fields["policy"].annotation)
         mode = self._value("sample_mode")
-        if mode.value in policies:
+        if self._policy in POLICIES or ":" in self._policy:
             self._put(("selection", "policy"), mode.value, mode)
         else:
-            self._not_built(mode, names.UNBUILT_POLICIES, policies)
+            self._not_built(mode, names.UNBUILT_POLICIES, POLICIES)
         gradient = self._arguments.node("gradient_policy")
         policy = "fed-avg" if gradient is None else _word(gradient).lower()
         if policy == names.PROXIMAL:
@@ -324,7 +336,7 @@ class _Translator:
 
     def _notice_unused(self) -> None:
         unused = sorted(names.TOP_LEVEL_WITHOUT_USE & set(self._top)) + [
-            name for name in self._arguments.given if name in names.WITHOUT_USE
+            name for name in self._arguments.given if name in names.WITHOUT_USE or name in self._idle
         ]
         if unused:
             self.notices.append(f"without effect here: {', '.join(unused)}")

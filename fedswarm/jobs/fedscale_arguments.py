@@ -25,6 +25,11 @@ def _names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+OORT: Final = ("selection", "oort")
+PYRAMIDFL: Final = ("selection", "pyramidfl")
+# The sections whose arguments count under a policy only.
+POLICY_SECTIONS: Final = {"oort": (OORT,), "pyramidfl": (OORT, PYRAMIDFL)}
+
 ARGUMENTS: Final[dict[str, Argument]] = {
     "job_name": Argument(("job_name",), "text", "demo_job"),
     "sample_seed": Argument(("seed",), "whole", 233),
@@ -56,6 +61,19 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "num_participants": Argument(("selection", "participants"), "whole", 4),
     "overcommitment": Argument(("selection", "overcommitment"), "number", 1.3),
     "t_budget": Argument(("selection", "t_budget_s"), "number", 300),
+    "pacer_step": Argument((*OORT, "pacer_step"), "whole", 20),
+    "pacer_delta": Argument((*OORT, "pacer_delta"), "number", 50),
+    "exploration_factor": Argument((*OORT, "exploration_factor"), "number", 0.9),
+    "exploration_decay": Argument((*OORT, "exploration_decay"), "number", 0.98),
+    "exploration_min": Argument((*OORT, "exploration_min"), "number", 0.3),
+    "round_penalty": Argument((*OORT, "round_penalty"), "number", 2.0),
+    "clip_bound": Argument((*OORT, "clip_bound"), "number", 0.9),
+    "cut_off_util": Argument((*OORT, "cut_off_util"), "number", 0.05),
+    "blacklist_rounds": Argument((*OORT, "blacklist_rounds"), "whole", -1),
+    "blacklist_max_len": Argument((*OORT, "blacklist_max_len"), "number", 0.3),
+    "dropout_a": Argument((*PYRAMIDFL, "dropout_low"), "number", 0.1),
+    "dropout_b": Argument((*PYRAMIDFL, "dropout_high"), "number", 0.6),
+    "confidence_beta": Argument((*PYRAMIDFL, "confidence_beta"), "number", 0.7),
     "eval_interval": Argument(("evaluation", "interval"), "whole", 5),
     "test_bsz": Argument(("evaluation", "batch_size"), "whole", 128),
     "test_ratio": Argument(("evaluation", "ratio"), "number", 1.0),
@@ -77,9 +95,7 @@ WITHOUT_USE: Final = _names(
     " task model_zoo num_classes input_shape model_size input_dim output_dim openimg_size embedding_file"
     " train_uniform adam_epsilon"
     # arguments of policies and server algorithms; refusing the policy itself is what protects their users
-    " pacer_step pacer_delta exploration_alpha exploration_factor exploration_decay exploration_min"
-    " sample_window round_threshold round_penalty clip_bound cut_off_util blacklist_rounds blacklist_max_len"
-    " dropout_a dropout_b confidence_beta qfed_q yogi_eta yogi_tau yogi_beta yogi_beta2"
+    " exploration_alpha sample_window round_threshold qfed_q yogi_eta yogi_tau yogi_beta yogi_beta2"
     " number_clients_to_refresh_utility number_clients_to_predict_utility amount_clients_predict_train_set"
     " amount_clients_refresh_train_set ema_alpha g_model h_model collect_data max_concurrency max_staleness"
     # arguments of examples and of tasks other than images
@@ -108,7 +124,7 @@ DECISIVE: Final = _names("gradient_policy engine resume_from")
 
 FEDERATED_AVERAGING: Final = frozenset({"fed-avg", "fedavg", "fed_avg", "none"})
 PROXIMAL: Final = "fed-prox"
-UNBUILT_POLICIES: Final = frozenset({"oort", "pyramidfl", "bliss"})
+UNBUILT_POLICIES: Final = frozenset({"bliss"})
 UNBUILT_GRADIENT_POLICIES: Final = frozenset({"fed-yogi", "q-fedavg"})
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})

@@ -14,7 +14,8 @@ from pydantic_core import ErrorDetails
 from fedswarm.errors import FedswarmError, JobError
 from fedswarm.jobs.fedscale_arguments import ARGUMENTS, TOP_LEVEL
 from fedswarm.jobs.reading import Reading
-from fedswarm.jobs.schema import Job, Section
+from fedswarm.jobs.schema import Job
+from fedswarm.jobs.section import Section
 from fedswarm.jobs.vocabulary import Path, Setting, keys_of, nearest, setting_at, settings
 from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Repetition
 

@@ -59,3 +59,15 @@ def shard_for_each_device(executors: int, clients: int, partition: str, experime
         f"{executors} executors cannot share {clients} shards: in deployment each is one client;"
         f" write cluster.executors: {clients} or fewer, or data.clients: {executors} or more"
     )
+
+
+def pyramidfl_in_fixed_steps(policy: str, adaptive: bool, local_epochs: int | None) -> str | None:
+    """PyramidFL sets each client's number of steps itself, from a common one."""
+    if policy != "pyramidfl" or not (adaptive or local_epochs):
+        return None
+    if adaptive:
+        return (
+            "pyramidfl and training.adaptive both decide how long a client trains;"
+            " write another selection.policy, or training.adaptive.enabled: false"
+        )
+    return "pyramidfl starts from a number of steps; write training.local_steps in place of training.local_epochs"

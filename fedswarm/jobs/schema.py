@@ -6,43 +6,28 @@ Nothing here reads a file: see :mod:`fedswarm.jobs.load`.
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from fedswarm.jobs.rules import (
     Rule,
     beats_before_death,
     map_with_path,
+    pyramidfl_in_fixed_steps,
     shard_for_each_device,
     simulated_budget,
     steps_or_epochs,
 )
+from fedswarm.jobs.section import Section, Text
+from fedswarm.jobs.selection_sections import SelectionSection
 
 NAME_RULE = "letters, digits, '.', '_' and '-', at most 100 of them, a letter or digit first"
 Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", json_schema_extra={"patternErrorMessage": NAME_RULE})
 ]
-Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Clients = Annotated[int, Field(ge=1)]
 ChunkKib = Annotated[int, Field(ge=16, le=4096)]
-
-
-class Section(BaseModel):
-    """A part of a job: immutable, and strict about unknown keys and types (the text ``"16"`` is not the number 16)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
-
-    rules: ClassVar[tuple[Rule, ...]] = ()
-
-    @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        for rule in self.rules:
-            complaint = rule.complaint(*(attrgetter(".".join(path))(self) for path in rule.paths))
-            if complaint is not None:
-                raise ValueError(complaint)
-        return self
 
 
 class ClusterSection(Section):
@@ -132,18 +117,6 @@ class TrainingSection(Section):
     adaptive: AdaptiveSection = Field(AdaptiveSection(), description="training as much as a client's time allows")
 
 
-class SelectionSection(Section):
-    """Who takes part in a round."""
-
-    policy: Literal["random"] = Field("random", description="selection policy")
-    participants: int = Field(20, ge=1, description="K: results that a round waits for")
-    overcommitment: float = Field(1.3, ge=1, description="floor(K x overcommitment) clients are sampled")
-    t_budget_s: float = Field(
-        300.0, gt=0, description="virtual seconds a client is given; adaptive training's deadline"
-    )
-    max_skipped_rounds: int = Field(100, ge=1, description="rounds in a row with nobody available before giving up")
-
-
 class AggregationSection(Section):
     """How updates become the next model."""
 
@@ -192,6 +165,10 @@ class Job(Section):
         Rule(
             (("cluster", "executors"), ("data", "clients"), ("data", "partition", "kind"), ("experiment_mode",)),
             shard_for_each_device,
+        ),
+        Rule(
+            (("selection", "policy"), ("training", "adaptive", "enabled"), ("training", "local_epochs")),
+            pyramidfl_in_fixed_steps,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Whether what a job names is there: its model, its data, its files.
+"""Whether what a job names is there: its model, its data, its policy, its files.
 
 Names, import paths and files are looked at; nothing is imported or read, so torch is not needed. What shows only then
 (a function that fails, a damaged file) is told when the run starts.
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path as FilePath
 from typing import Final
 
-from fedswarm.errors import DataError, FedswarmError, ModelError
-from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, IDX_DATA_SETS, MODELS, POPULATIONS
+from fedswarm.errors import DataError, FedswarmError, JobError, ModelError
+from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, IDX_DATA_SETS, MODELS, POLICIES, POPULATIONS
 from fedswarm.jobs.mistakes import Mistake, shown
 from fedswarm.jobs.reading import Reading
 from fedswarm.jobs.vocabulary import Path, nearest
@@ -22,6 +22,7 @@ DATA: Final[Path] = ("data", "name")
 FOLDER: Final[Path] = ("data", "folder")
 PARTITION: Final[Path] = ("data", "partition", "kind")
 CLIENT_MAP: Final[Path] = ("data", "partition", "path")
+POLICY: Final[Path] = ("selection", "policy")
 POPULATION: Final[Path] = ("devices", "population")
 
 
@@ -32,6 +33,7 @@ def missing_things(reading: Reading, here: FilePath) -> list[Mistake]:
     look.at((DATA, FOLDER), DataError, look.data)
     look.at((FOLDER, DATA), DataError, look.folder)
     look.at((CLIENT_MAP, PARTITION), DataError, look.client_map)
+    look.at((POLICY,), JobError, look.policy)
     look.at((POPULATION,), DataError, look.population)
     return look.mistakes
 
@@ -83,6 +85,13 @@ class _Look:
         if path is None or kind != "data_map" or _is_file(self._here / path):
             return None
         return f"there is no file {shown(path)}, seen from {self._here}; write the CSV that maps clients to samples"
+
+    def policy(self, name: str) -> str | None:
+        if is_reference(name):
+            return self._reference(name, "my_policy:Selector")
+        if name in POLICIES:
+            return None
+        return f"{shown(name)} is unknown; {_choices(name, POLICIES)}, or module:class of your own"
 
     def population(self, name: str) -> str | None:
         if name in POPULATIONS or _is_file(self._here / name):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from fedswarm.errors import JobError
 from fedswarm.jobs.fedscale_arguments import ALL_NAMES, ARGUMENTS
 from fedswarm.jobs.load import parse_job
+from fedswarm.jobs.selection_sections import PyramidFLSection
 
 NO_DEADLINE = hypothesis_settings(deadline=None)
 RUNNABLE = {"data_set": "fashion_mnist", "model": "cnn"}
@@ -220,10 +221,23 @@ def test_no_container_is_no_mistake():
     assert loaded("use_container: False\nnum_aggregators: '1'\n").job.rounds == 50
 
 
-@pytest.mark.parametrize("policy", ["oort", "pyramidfl", "bliss"])
-def test_policies_to_come_are_refused_with_what_there_is(policy):
-    line = f"job.yml:4:18: job_conf.sample_mode: '{policy}' is not in this build yet; this build has random"
-    assert told(sample_mode=policy) == line
+def test_policies_to_come_are_refused_with_what_there_is():
+    line = (
+        "job.yml:4:18: job_conf.sample_mode: 'bliss' is not in this build yet; this build has random, oort, pyramidfl"
+    )
+    assert told(sample_mode="bliss") == line
+
+
+def test_a_policys_arguments_count_with_fedscales_defaults_under_its_name():
+    section = loaded(sample_mode="oort", pacer_delta=10, cut_off_util="0.4").job.selection.oort
+    assert (section.fidelity, section.pacer_delta, section.cut_off_util) == ("reference", 10, 0.4)
+    assert (section.exploration_min, section.clip_bound, section.blacklist_rounds) == (0.3, 0.9, -1)
+
+
+def test_arguments_of_a_policy_that_is_not_in_use_are_told_to_be_without_effect():
+    result = loaded(sample_mode="oort", dropout_a=7)
+    assert "without effect here: dropout_a" in result.notices
+    assert result.job.selection.pyramidfl == PyramidFLSection()
 
 
 def test_every_argument_of_fedscale_is_known():

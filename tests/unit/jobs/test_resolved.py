@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from fedswarm.jobs.load import parse_job
 from fedswarm.jobs.resolved import dump_job, job_digest, job_schema
-from fedswarm.jobs.schema import Job, Section
+from fedswarm.jobs.schema import Job
+from fedswarm.jobs.section import Section
 from fedswarm.jobs.vocabulary import settings
 
 NO_DEADLINE = hypothesis_settings(deadline=None)

@@ -36,6 +36,12 @@ def test_in_deployment_every_executor_has_a_shard():
     assert parse_job("data: {clients: 4}\ncluster: {executors: 5}").job.cluster.executors == 5
 
 
+@pytest.mark.parametrize("training", ["{adaptive: {enabled: true}}", "{local_epochs: 2}"])
+def test_pyramidfl_decides_alone_how_long_clients_train(training):
+    told = complaint_about(f"selection: {{policy: pyramidfl}}\ntraining: {training}\n")
+    assert told.startswith("job.yml:1:21: selection.policy: pyramidfl")
+
+
 @pytest.mark.parametrize("partition", ["{kind: natural}", "{kind: data_map, path: map.csv}"])
 def test_data_that_bring_their_own_clients_are_counted_when_they_are_read(partition):
     text = f"experiment_mode: deployment\ndata: {{clients: 1, partition: {partition}}}\n"
