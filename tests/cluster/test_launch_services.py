@@ -81,6 +81,15 @@ def test_ctrl_c_in_the_middle_of_training_stops_everything(desk):
     assert not desk.survivors()
 
 
+def test_an_aggregator_that_is_asked_to_leave_leaves_a_stopped_run(desk):
+    driver = desk.command("submit", "job.yml")
+    desk.until("running").processes["aggregator"].identity.send(signal.SIGTERM)
+    stdout, stderr = driver.communicate(timeout=60)
+    assert (driver.returncode, stderr) == (130, "")
+    assert "stopped" in stdout
+    assert (desk.state().state, desk.state().exit_code) == ("stopped", 130)
+
+
 @pytest.mark.parametrize("victim", ["driver", "supervisor", "aggregator"])
 def test_whoever_is_killed_no_process_stays(desk, victim):
     driver = desk.command("submit", "job.yml")
