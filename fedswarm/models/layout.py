@@ -101,7 +101,7 @@ class Layout:
         try:
             rows = json.loads(text)
             specs = tuple(TensorSpec(str(name), tuple(int(n) for n in shape), bool(t)) for name, shape, t in rows)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(f"not a weight layout: {text[:80]!r}") from error
         if any(n < 0 for spec in specs for n in spec.shape):
             raise ModelError(f"a weight layout with a negative dimension: {text[:80]!r}")
