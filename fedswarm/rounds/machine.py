@@ -51,6 +51,9 @@ IDLE_STEP_S: Final = 60.0
 # What an executor may fail, without delivering a sum in between, before it is sent away.
 MOST_STRIKES: Final = 3
 TEST_LEASES: Final = 8
+# A run does not wait longer than this for executors that are still missing after the last one that came: whoever comes
+# later takes part from then on.
+LATECOMERS_S: Final = 10.0
 
 
 class Phase(StrEnum):
@@ -80,6 +83,7 @@ class RoundMachine:
         self.clock_s = 0.0
         self.roster = Roster(own_clients=job.experiment_mode == "deployment")
         self._started_s = now_s
+        self._joined_s = now_s
         self._deserted_s: float | None = None
         self._make_world = make_world
         self._selector = make_selector(job)
@@ -133,6 +137,7 @@ class RoundMachine:
         if self._world is not None:
             self._introduce({client: size for client, size in event.clients.items() if client not in known})
         self._deserted_s = None
+        self._joined_s = now_s
         instructions.append(msg.WriteRecord(records.ExecutorJoin(event.executor, event.target, len(event.clients))))
         if self.phase is Phase.GATHERING and len(self.roster) >= self.job.cluster.executors:
             return instructions + self._start()
@@ -370,9 +375,9 @@ class RoundMachine:
 
     def _tick(self, now_s: float) -> list[Instruction]:
         cluster = self.job.cluster
+        if self.phase is Phase.GATHERING and self.roster and now_s - self._joined_s > LATECOMERS_S:
+            return self._start()
         if self.phase is Phase.GATHERING and now_s - self._started_s > cluster.start_timeout_s:
-            if self.roster:
-                return self._start()
             waited = f"no executor registered within {cluster.start_timeout_s:g} s (cluster.start_timeout_s)"
             return self._fail(RunFailedError(f"{waited}; see logs/executor-*.log"), now_s)
         patience_s = cluster.rejoin_timeout_s + cluster.dead_after_s

@@ -381,11 +381,12 @@ def test_an_executor_with_other_data_is_sent_away() -> None:
     assert isinstance(answer[0], msg.RefuseExecutor) and "clients" in answer[0].reason
 
 
-def test_the_run_starts_without_latecomers_once_the_start_timeout_is_over() -> None:
-    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 10}), 0.0, open_world(job()).make)
+def test_the_run_starts_without_executors_that_stay_away() -> None:
+    machine = RoundMachine(job(cluster={"executors": 3}), 0.0, open_world(job()).make)
     machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 1.0)
-    assert machine.handle(msg.Tick(), 9.0) == []
-    assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 11.0))
+    machine.handle(msg.ExecutorJoined("b", "h:2", LAYOUT, CLIENTS, 3), 8.0)
+    assert machine.handle(msg.Tick(), 17.0) == []
+    assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 19.0))
 
 
 def test_a_run_that_no_executor_joins_fails_with_a_clear_message() -> None:
