@@ -155,7 +155,7 @@ def test_another_first_message_is_refused() -> None:
         wire.read_registration(wire.train_report_message(1, []))
 
 
-HOSTILE_LAYOUTS = ["", "{", "3", "null", '[["w"]]', *(f'[["w",[{size}],true]]' for size in ("-1", '"x"', "Infinity"))]
+HOSTILE_LAYOUTS = [
     "",
     "{",
     "3",
