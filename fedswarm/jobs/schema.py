@@ -6,7 +6,7 @@ Nothing here reads a file: see :mod:`fedswarm.jobs.load`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -94,6 +94,9 @@ class AdaptiveSection(Section):
     min_payload_frac: float = Field(0.3, gt=0, le=1, description="smallest share of the update that is worth sending")
     run_phase_2: bool = Field(True, description="go on step by step while the compressed update still grows")
     max_local_epochs: int | None = Field(None, ge=1, description="no more passes over a client's shard than these")
+
+
+DEFAULT_STEPS: Final = 20  # where a job gives neither local_steps nor local_epochs
 
 
 class TrainingSection(Section):

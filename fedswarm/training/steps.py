@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.jobs.schema import TrainingSection
+from fedswarm.jobs.schema import DEFAULT_STEPS, TrainingSection
 from fedswarm.randomness import generator
-
-DEFAULT_STEPS: Final = 20
 
 Integers = NDArray[np.int64]
 
