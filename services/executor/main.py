@@ -21,6 +21,7 @@ from fedswarm.jobs.load import load_job
 from fedswarm.jobs.resolved import job_digest
 from fedswarm.jobs.schema import Job
 from fedswarm.rounds import wire
+from fedswarm.rounds.executor_core import ExecutorCore
 from fedswarm.training.task import Engine
 from services.executor.foreman import Foreman
 from services.executor.session import Session
@@ -101,7 +102,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
     await node.start(target, options.tracker)
     clock = WallClock()
-    bench = Workbench(engine, open_world(job).make(ids), Grid(job.aggregation.grid_bits))
+    bench = Workbench(ExecutorCore(engine, open_world(job).make(ids), Grid(job.aggregation.grid_bits)))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
 
     def traffic() -> tuple[int, int]:

@@ -15,6 +15,7 @@ from fedswarm.errors import WireError
 from fedswarm.jobs.schema import DevicesSection
 from fedswarm.models.layout import Layout, TensorSpec, Vector
 from fedswarm.models.sparse_update import SparseUpdate, Update, top_k
+from fedswarm.rounds.executor_core import ExecutorCore
 from fedswarm.rounds.plan import PlannedTask
 from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate
 from services.executor.workbench import Workbench
@@ -78,7 +79,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 async def bench(engine: Engine) -> AsyncIterator[Workbench]:
-    bench = Workbench(engine, StaticDevices.draw(IDS, 1, DevicesSection()), Grid())
+    bench = Workbench(ExecutorCore(engine, StaticDevices.draw(IDS, 1, DevicesSection()), Grid()))
     yield bench
     bench.close()
 
