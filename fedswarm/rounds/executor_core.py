@@ -1,4 +1,4 @@
-"""What an executor does with its leases, no thread, no socket: it trains, tests, and keeps updates until the verdict."""
+"""What an executor does with its leases, thread and socket apart: trains, tests, keeps updates until the verdict."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ async def test_closing_a_round_drops_its_updates_and_earlier_ones(bench: Workben
     for number in (0, 1):
         with pytest.raises(WireError):
             await bench.weighted_sum(number, [10 + number], {1: 1.0})
-    assert list(bench._updates) == [(2, 12)]
+    assert list(bench._core._updates) == [(2, 12)]
 
 
 async def test_a_version_is_loaded_once(bench: Workbench, engine: Engine) -> None:
