@@ -61,6 +61,11 @@ def static_feature_names(catalogue: DeviceCatalogue) -> tuple[str, ...]:
     )
 
 
+def static_feature_count(catalogue: DeviceCatalogue) -> int:
+    """How long a row of :func:`static_features` is."""
+    return len(static_feature_names(catalogue))
+
+
 def static_features(profiles: Mapping[str, NDArray[Any]], catalogue: DeviceCatalogue) -> Features:
     """float32 ``(devices, 8 + brands + clusters)``.
 
