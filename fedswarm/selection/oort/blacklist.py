@@ -1,7 +1,8 @@
 """Who has had its turn (section 4.4): clients chosen too often are left out, so that no outlier dominates the training.
 
 Deviation: with few clients everybody is chosen that often sooner or later, so no more than a share of all are left out,
-the most often chosen first; the authors' code has the same cap (and fails on it, having a fraction of a client).
+the most often chosen first; the authors' code has the same cap (and fails on it, having a fraction of a client). And
+nobody is left out when fewer clients than needed would remain online: a round with worn clients beats none.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class OortSelector(Policy):
         table, parameters = self._table, self._parameters
         self._round_number = moment.round_index + 1
         self._preferred_before_s, self._preferred_s = self._preferred_s, self._pacer.preferred_s(table["duration_s"])
-        rows = self._without_blacklisted(table.rows(moment.online))
+        rows = self._without_blacklisted(table.rows(moment.online), count)
         known = table["last_round"][rows] > 0
         tried, untried = rows[known], rows[~known]
         explored, exploited = self._schedule.split(self._round_number, count, len(untried), len(tried))
@@ -146,14 +146,15 @@ class OortSelector(Policy):
         self._exploited = np.array(state["exploited"], dtype=np.int64)
         self._chosen = np.array(state["chosen"], dtype=np.int64)
 
-    def _without_blacklisted(self, rows: Rows) -> Rows:
+    def _without_blacklisted(self, rows: Rows, count: int) -> Rows:
         parameters = self._parameters
         left_out = blacklisted(self._table["times_chosen"], parameters.blacklist_rounds, parameters.blacklist_share)
         if not len(left_out):
             return rows
         admitted: NDArray[np.bool_] = np.ones(len(self._table), dtype=np.bool_)
         admitted[left_out] = False
-        return rows[admitted[rows]]
+        fresh = rows[admitted[rows]]
+        return fresh if len(fresh) >= count else rows
 
     def _exploration_weights(self, rows: Rows) -> Floats:
         if self._parameters.reference:
