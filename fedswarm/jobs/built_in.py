@@ -9,4 +9,4 @@ EMBEDDED_DATA_SET: Final = "fashion_mnist"
 IDX_DATA_SETS: Final = ("fashion_mnist", "mnist")  # read from IDX files; any other from NAME.npz
 POPULATIONS: Final = ("static", "default")
 PARTITIONS_WITH_OWN_CLIENTS: Final = ("natural", "data_map")  # the data say how many clients there are
-POLICIES: Final = ("random", "oort", "pyramidfl")
+POLICIES: Final = ("random", "oort", "pyramidfl", "bliss")

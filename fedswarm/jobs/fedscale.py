@@ -151,7 +151,8 @@ class _Translator:
             if name in special or argument.target[0] == "data" or name in self._idle:
                 continue
             node = self._value(name)
-            self._put(argument.target, node.value, node)
+            shared = self._policy == "bliss" and name in names.SHARED_WITH_BLISS
+            self._put((*names.BLISS, argument.target[-1]) if shared else argument.target, node.value, node)
 
     @property
     def _policy(self) -> str:
@@ -162,7 +163,10 @@ class _Translator:
         """Arguments of policies that are not in use."""
         used = names.POLICY_SECTIONS.get(self._policy, ())
         sections = {section for group in names.POLICY_SECTIONS.values() for section in group} - set(used)
-        return [name for name, argument in names.ARGUMENTS.items() if argument.target[:-1] in sections]
+        shared = names.SHARED_WITH_BLISS if self._policy == "bliss" else ()
+        return [
+            name for name, argument in names.ARGUMENTS.items() if argument.target[:2] in sections and name not in shared
+        ]
 
     def _translate_cluster(self) -> None:
         for key in names.TOP_LEVEL & set(self._top):
@@ -308,7 +312,7 @@ class _Translator:
         if self._policy in POLICIES or ":" in self._policy:
             self._put(("selection", "policy"), mode.value, mode)
         else:
-            self._not_built(mode, names.UNBUILT_POLICIES, POLICIES)
+            self._not_built(mode, frozenset(), POLICIES)
         gradient = self._arguments.node("gradient_policy")
         policy = "fed-avg" if gradient is None else _word(gradient).lower()
         if policy == names.PROXIMAL:

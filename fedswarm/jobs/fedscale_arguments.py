@@ -28,7 +28,28 @@ def _names(words: str) -> frozenset[str]:
 OORT: Final = ("selection", "oort")
 PYRAMIDFL: Final = ("selection", "pyramidfl")
 # The sections whose arguments count under a policy only.
-POLICY_SECTIONS: Final = {"oort": (OORT,), "pyramidfl": (OORT, PYRAMIDFL)}
+BLISS: Final = ("selection", "bliss")
+POLICY_SECTIONS: Final = {"oort": (OORT,), "pyramidfl": (OORT, PYRAMIDFL), "bliss": (BLISS,)}
+# Arguments of Oort's that set the same of Bliss when that is in use.
+SHARED_WITH_BLISS: Final = frozenset({"pacer_step", "pacer_delta", "round_penalty"})
+
+
+def _regressor(name: str) -> dict[str, Argument]:
+    """The arguments of g or h."""
+    section = (*BLISS, name)
+    return {
+        f"{name}_model": Argument((*section, "model"), "text", "xgboost"),
+        f"xgboost_{name}_n_estimators": Argument((*section, "xgboost", "n_estimators"), "whole", 300),
+        f"xgboost_{name}_learning_rate": Argument((*section, "xgboost", "learning_rate"), "number", 0.05),
+        f"xgboost_{name}_max_depth": Argument((*section, "xgboost", "max_depth"), "whole", 6),
+        f"xgboost_{name}_subsample": Argument((*section, "xgboost", "subsample"), "number", 0.8),
+        f"xgboost_{name}_colsample_bytree": Argument((*section, "xgboost", "colsample_bytree"), "number", 0.8),
+        f"mlp_{name}_hidden_layer_sizes": Argument((*section, "mlp", "hidden_layers"), "text", "128,64"),
+        f"mlp_{name}_max_iter": Argument((*section, "mlp", "epochs"), "whole", 50),
+        f"mlp_{name}_learning_rate_init": Argument((*section, "mlp", "learning_rate"), "number", 1e-3),
+        f"mlp_{name}_batch_size": Argument((*section, "mlp", "batch_size"), "whole", 256),
+    }
+
 
 ARGUMENTS: Final[dict[str, Argument]] = {
     "job_name": Argument(("job_name",), "text", "demo_job"),
@@ -74,6 +95,13 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "dropout_a": Argument((*PYRAMIDFL, "dropout_low"), "number", 0.1),
     "dropout_b": Argument((*PYRAMIDFL, "dropout_high"), "number", 0.6),
     "confidence_beta": Argument((*PYRAMIDFL, "confidence_beta"), "number", 0.7),
+    "number_clients_to_predict_utility": Argument((*BLISS, "predict_candidates"), "whole", 300),
+    "number_clients_to_refresh_utility": Argument((*BLISS, "refresh_candidates"), "whole", 300),
+    "amount_clients_predict_train_set": Argument((*BLISS, "predict_rows"), "whole", 500),
+    "amount_clients_refresh_train_set": Argument((*BLISS, "refresh_rows"), "whole", 500),
+    "collect_data": Argument((*BLISS, "collect_data"), "truth", False),
+    **_regressor("g"),
+    **_regressor("h"),
     "eval_interval": Argument(("evaluation", "interval"), "whole", 5),
     "test_bsz": Argument(("evaluation", "batch_size"), "whole", 128),
     "test_ratio": Argument(("evaluation", "ratio"), "number", 1.0),
@@ -96,8 +124,9 @@ WITHOUT_USE: Final = _names(
     " train_uniform adam_epsilon"
     # arguments of policies and server algorithms; refusing the policy itself is what protects their users
     " exploration_alpha sample_window round_threshold qfed_q yogi_eta yogi_tau yogi_beta yogi_beta2"
-    " number_clients_to_refresh_utility number_clients_to_predict_utility amount_clients_predict_train_set"
-    " amount_clients_refresh_train_set ema_alpha g_model h_model collect_data max_concurrency max_staleness"
+    " max_concurrency max_staleness"
+    # read but never used by the published Bliss
+    " ema_alpha"
     # arguments of examples and of tasks other than images
     " noise_factor clip_threshold target_delta malicious_factor mlm mlm_probability block_size line_by_line"
     " overwrite_cache clf_block_size vocab_token_size vocab_tag_size epsilon gamma memory_capacity"
@@ -109,8 +138,7 @@ WITHOUT_USE: Final = _names(
     f"{library}_{network}_{option}"
     for network in "gh"
     for library, options in {
-        "xgboost": "n_estimators learning_rate max_depth subsample colsample_bytree objective n_jobs eval_metric",
-        "mlp": "hidden_layer_sizes max_iter learning_rate_init batch_size",
+        "xgboost": "objective n_jobs eval_metric",
         "linreg": "fit_intercept positive",
     }.items()
     for option in options.split()
@@ -124,7 +152,6 @@ DECISIVE: Final = _names("gradient_policy engine resume_from")
 
 FEDERATED_AVERAGING: Final = frozenset({"fed-avg", "fedavg", "fed_avg", "none"})
 PROXIMAL: Final = "fed-prox"
-UNBUILT_POLICIES: Final = frozenset({"bliss"})
 UNBUILT_GRADIENT_POLICIES: Final = frozenset({"fed-yogi", "q-fedavg"})
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})

@@ -168,11 +168,18 @@ def node_at(root: Node, path: Path) -> Node:
     return node
 
 
+def _sections_with(key: str) -> list[str]:
+    """Where a key is known, as far up as it is: nobody means the batches of a policy's regressor first."""
+    places = [path for path, setting in settings().items() if path[-1] == key and not setting.is_section]
+    depth = min(map(len, places), default=0)
+    return [".".join(path) for path in places if len(path) == depth]
+
+
 def unknown_key(path: Path) -> str:
     """Why a key is unknown and which key may have been meant: here, in another section, or by FedScale's name."""
     section, key = path[:-1], path[-1]
     near = nearest(key, keys_of(section))
-    elsewhere = [setting.dotted for other, setting in settings().items() if other[-1] == key and not setting.is_section]
+    elsewhere = _sections_with(key)
     argument = ARGUMENTS.get(key)
     if near is not None:
         hint = f"did you mean {near}?"

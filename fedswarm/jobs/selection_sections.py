@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fedswarm.jobs.bliss_sections import BlissSection
 from fedswarm.jobs.section import Options, Section, Text
 
 Fidelity = Literal["paper", "reference"]
@@ -65,7 +66,7 @@ class PyramidFLSection(Section):
 class SelectionSection(Section):
     """Who takes part in a round."""
 
-    policy: Text = Field("random", description="random, oort, pyramidfl, or module:class of your own")
+    policy: Text = Field("random", description="random, oort, pyramidfl, bliss, or module:class of your own")
     options: Options = Field({}, description="keyword arguments of your own policy's class")
     participants: int = Field(20, ge=1, description="K: results that a round waits for")
     overcommitment: float = Field(1.3, ge=1, description="floor(K x overcommitment) clients are sampled")
@@ -75,3 +76,4 @@ class SelectionSection(Section):
     max_skipped_rounds: int = Field(100, ge=1, description="rounds in a row with nobody available before giving up")
     oort: OortSection = Field(OortSection(), description="settings of the policies oort and pyramidfl")
     pyramidfl: PyramidFLSection = Field(PyramidFLSection(), description="further settings of the policy pyramidfl")
+    bliss: BlissSection = Field(BlissSection(), description="settings of the policy bliss")

@@ -8,6 +8,7 @@ from typing import Final
 from fedswarm.errors import JobError
 from fedswarm.jobs.schema import Job
 from fedswarm.references import is_reference, resolve
+from fedswarm.selection.bliss.make import make_bliss
 from fedswarm.selection.contract import Selector
 from fedswarm.selection.oort.parameters import OortParameters
 from fedswarm.selection.oort.selector import OortSelector
@@ -55,4 +56,9 @@ def _pyramidfl(job: Job) -> Selector:
 
 
 _METHODS: Final = tuple(name for name in vars(Selector) if not name.startswith("_"))
-_MAKERS: Final[dict[str, Callable[[Job], Selector]]] = {"random": _random, "oort": _oort, "pyramidfl": _pyramidfl}
+_MAKERS: Final[dict[str, Callable[[Job], Selector]]] = {
+    "random": _random,
+    "oort": _oort,
+    "pyramidfl": _pyramidfl,
+    "bliss": make_bliss,
+}

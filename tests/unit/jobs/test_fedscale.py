@@ -221,11 +221,22 @@ def test_no_container_is_no_mistake():
     assert loaded("use_container: False\nnum_aggregators: '1'\n").job.rounds == 50
 
 
-def test_policies_to_come_are_refused_with_what_there_is():
-    line = (
-        "job.yml:4:18: job_conf.sample_mode: 'bliss' is not in this build yet; this build has random, oort, pyramidfl"
-    )
-    assert told(sample_mode="bliss") == line
+def test_an_unknown_policy_is_refused_with_what_there_is():
+    assert told(sample_mode="blis").endswith("this build has random, oort, pyramidfl, bliss; did you mean bliss?")
+
+
+def test_arguments_that_oort_and_bliss_share_set_those_of_the_policy_in_use():
+    selection = loaded(sample_mode="bliss", pacer_delta=10, round_penalty=1).job.selection
+    assert (selection.bliss.pacer_delta, selection.bliss.round_penalty, selection.bliss.pacer_step) == (10, 1, 20)
+    assert selection.oort.pacer_delta is None
+
+
+def test_the_regressors_of_bliss_have_fedscales_defaults_and_arguments():
+    bliss = loaded(
+        sample_mode="bliss", g_model="mlp", mlp_g_hidden_layer_sizes="32,16", xgboost_h_max_depth=3
+    ).job.selection.bliss
+    assert (bliss.fidelity, bliss.g.model, bliss.g.mlp.layer_sizes) == ("reference", "mlp", (32, 16))
+    assert (bliss.h.model, bliss.h.xgboost.max_depth, bliss.h.xgboost.n_estimators) == ("xgboost", 3, 300)
 
 
 def test_a_policys_arguments_count_with_fedscales_defaults_under_its_name():

@@ -45,6 +45,22 @@ ANOTHER = {
     "selection.pyramidfl.adapt_steps": "false",
     "selection.pyramidfl.dropout_low": "0.5",
     "selection.pyramidfl.dropout_high": "0.5",
+    "selection.bliss.fidelity": "reference",
+    "selection.bliss.ranking": "weighted",
+    "selection.bliss.collect_data": "true",
+    "selection.bliss.brands": "brands.json",
+    "selection.bliss.model_clusters": "clusters.json",
+    **{
+        f"selection.bliss.{regressor}.{setting}": value
+        for regressor in "gh"
+        for setting, value in {
+            "model": "mlp",
+            "mlp.hidden_layers": "'8,8'",
+            "xgboost.learning_rate": "0.5",
+            "xgboost.subsample": "0.5",
+            "xgboost.colsample_bytree": "0.5",
+        }.items()
+    },
     "aggregation.mode": "centralized",
     "aggregation.algorithm": "fedavg",
     "aggregation.weighting": "uniform",
