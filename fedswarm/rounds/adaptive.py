@@ -49,7 +49,7 @@ class AdaptiveRules:
         work = Workload(megabits(self._layout.nbytes), self._layout.size, job.training.batch_size, none)
         downloads = self._devices.phase_times(clients, round_index, clock_s, work).download_s
         reached = {int(c): float(d) for c, d in zip(clients, downloads, strict=True) if np.isfinite(d)}
-        budget_s = job.selection.t_budget_s
+        budget_s = self._selector.t_budget_s or job.selection.t_budget_s
         return RoundPlan(
             round_index=round_index,
             start_clock_s=clock_s,

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from fedswarm.devices.time_model import PhaseTimes, Workload
 from fedswarm.devices.world import ClientIds, ClientTime
 from fedswarm.jobs.schema import Job
-from fedswarm.rounds.plan import PlannedTask, PlannedTimes, RoundPlan, learning_rate, sample
+from fedswarm.rounds.plan import PlannedTimes, RoundPlan, fixed_task, learning_rate, sample
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import Reports, Verdict, succeeded
 from fedswarm.selection.contract import Selector
-from fedswarm.training.steps import planned_steps
 
 
 class ConnectedDevices:
@@ -66,7 +65,6 @@ class DeploymentRules:
         population = self._roster.population
         sampled = sample(job, round_index, clock_s, draw, population, self._selector, self._devices)
         clients = tuple(map(int, sampled.clients))
-        steps = {client: planned_steps(job.training, population.samples[client]) for client in clients}
         return RoundPlan(
             round_index=round_index,
             start_clock_s=clock_s,
@@ -77,7 +75,7 @@ class DeploymentRules:
             stragglers=(),
             inactive=(),
             times={client: PlannedTimes() for client in clients},
-            tasks={client: PlannedTask(client, steps[client]) for client in clients},
+            tasks={client: fixed_task(job, population, sampled, client) for client in clients},
             cohorts=tuple((client,) for client in clients),
             predictions=sampled.predictions,
         )

@@ -69,7 +69,7 @@ class ExecutorCore:
         if task.budget_s is not None:
             device = self._world.client_time(task.client_id, version)
             budget = TimeBudget(task.start_s, task.budget_s, device)
-        return ClientTask(task.client_id, version, task.steps, learning_rate, budget)
+        return ClientTask(task.client_id, version, task.steps, learning_rate, budget, task.dropout_fraction)
 
     def _load(self, version: int, weights: Vector) -> None:
         if self._loaded != version:

@@ -6,6 +6,8 @@ these the K fastest train. The surplus are stragglers and never train; the clock
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fedswarm.devices.time_model import Workload, megabits
@@ -17,13 +19,14 @@ from fedswarm.rounds.plan import (
     PlannedTimes,
     Population,
     RoundPlan,
+    fixed_task,
     learning_rate,
     make_cohorts,
     sample,
 )
 from fedswarm.rounds.rules import Reports, Verdict, succeeded
 from fedswarm.selection.contract import Selector
-from fedswarm.training.steps import planned_steps
+from fedswarm.training.local_work import Payload
 
 
 class FixedStepRules:
@@ -45,13 +48,8 @@ class FixedStepRules:
         job = self._job
         sampled = sample(job, round_index, clock_s, draw, self._population, self._selector, self._devices)
         clients = sampled.clients
-        steps = {int(client): planned_steps(job.training, self._population.samples[int(client)]) for client in clients}
-        work = Workload(
-            model_mbit=megabits(self._layout.nbytes),
-            weights=self._layout.size,
-            batch_size=job.training.batch_size,
-            steps=np.asarray([steps[int(client)] for client in clients], dtype=np.int64),
-        )
+        tasks = {client: fixed_task(job, self._population, sampled, client) for client in clients.tolist()}
+        work = self._workload(list(tasks.values()))
         phases = self._devices.phase_times(clients, round_index, clock_s, work)
         totals = phases.total_s
         stays = np.isfinite(totals) & self._devices.active_throughout(clients, clock_s, clock_s + totals)
@@ -71,9 +69,20 @@ class FixedStepRules:
                 int(client): PlannedTimes(*map(float, times))
                 for client, *times in zip(clients, phases.download_s, phases.compute_s, phases.upload_s, strict=True)
             },
-            tasks={client: PlannedTask(client, steps[client]) for client in to_run},
+            tasks=tasks,
             cohorts=make_cohorts(to_run, job.cluster.cohort_clients),
             predictions=sampled.predictions,
+        )
+
+    def _workload(self, tasks: Sequence[PlannedTask]) -> Workload:
+        """What the clients do, one entry a task; the bytes of an update of which a part is dropped are real ones."""
+        payload = Payload.of(self._layout)
+        return Workload(
+            model_mbit=megabits(self._layout.nbytes),
+            weights=self._layout.size,
+            batch_size=self._job.training.batch_size,
+            steps=np.asarray([task.steps for task in tasks], dtype=np.int64),
+            dropout=np.asarray([1 - payload.share(1 - task.dropout_fraction) for task in tasks], dtype=np.float64),
         )
 
     def decided(self, plan: RoundPlan, reports: Reports, all_reported: bool) -> bool:

@@ -37,13 +37,13 @@ from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import story
 from fedswarm.rounds.active_round import ActiveRound, ActiveTest
-from fedswarm.rounds.feedback import feedback_on
+from fedswarm.rounds.feedback import feedback_on, introduce
 from fedswarm.rounds.messages import EndReason, Event, Instruction, Traffic
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import RoundRules
 from fedswarm.rounds.ways import make_rules
-from fedswarm.selection.contract import DeviceFeatures, Feedback
+from fedswarm.selection.contract import Feedback
 from fedswarm.selection.policies import make_selector
 
 # How far the virtual clock moves when somebody is online but nobody can finish a round from here.
@@ -135,7 +135,8 @@ class RoundMachine:
         known = self.roster.population.samples
         self.roster.add(event)
         if self._world is not None:
-            self._introduce({client: size for client, size in event.clients.items() if client not in known})
+            newcomers = {client: size for client, size in event.clients.items() if client not in known}
+            introduce(self._selector, newcomers, self._world)
         self._deserted_s = None
         self._joined_s = now_s
         instructions.append(msg.WriteRecord(records.ExecutorJoin(event.executor, event.target, len(event.clients))))
@@ -148,14 +149,6 @@ class RoundMachine:
         if self.phase in (Phase.ROUND, Phase.STEPPING):
             instructions.append(msg.SendModel(event.executor))
         return instructions + self._issue(now_s)
-
-    def _introduce(self, newcomers: dict[int, int]) -> None:
-        """Tells the selector of clients that were not known before."""
-        if newcomers:
-            ids = np.asarray(sorted(newcomers), dtype=np.int64)
-            samples = np.asarray([newcomers[int(c)] for c in ids], dtype=np.int64)
-            devices = self._world if isinstance(self._world, DeviceFeatures) else None
-            self._selector.register_clients(ids, samples, devices)
 
     def _lost(self, executor: str, reason: str, now_s: float) -> list[Instruction]:
         if not self.roster.remove(executor):
@@ -177,7 +170,7 @@ class RoundMachine:
         self._rules, self._world = make_rules(self.job, self.roster, self._selector, self._make_world)
         population, layout = self.roster.population, self.roster.layout
         assert layout is not None
-        self._introduce(dict(population.samples))
+        introduce(self._selector, population.samples, self._world)
         federation = records.Federation(
             clients=len(population.client_ids),
             samples=sum(population.samples.values()),
@@ -339,7 +332,7 @@ class RoundMachine:
         self._active = None
         closed = msg.CloseRound(active.plan.round_index)
         assert self._rules is not None
-        lost_s = 0.0 if self._rules.pinned else self.job.selection.t_budget_s
+        lost_s = 0.0 if self._rules.pinned else self._selector.t_budget_s or self.job.selection.t_budget_s
         try:
             skip = self._skip("nobody's training counted", lost_s)
         except NoParticipantsError as error:

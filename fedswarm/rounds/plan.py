@@ -18,6 +18,7 @@ from fedswarm.devices.world import ClientIds, DeviceWorld
 from fedswarm.jobs.schema import Job
 from fedswarm.selection.choice import check_choice
 from fedswarm.selection.contract import Moment, Override, Selector
+from fedswarm.training.steps import planned_steps
 
 # Aim for this many leases a round, so that fast executors can take more and a lost one costs little.
 LEASES_A_ROUND: Final = 16
@@ -116,6 +117,14 @@ def sample(
     clients = selector.select_participants(count, Moment(clock_s, round_index, draw, online))
     check_choice(clients, count, online)
     return Sampled(online, clients, selector.overrides(), selector.predicted_utilities())
+
+
+def fixed_task(job: Job, population: Population, sampled: Sampled, client: int) -> PlannedTask:
+    """What one client is to do without a budget: what the job says, or what the policy asks of this client."""
+    override = sampled.overrides.get(client)
+    if override is None:
+        return PlannedTask(client, planned_steps(job.training, population.samples[client]))
+    return PlannedTask(client, override.local_steps, dropout_fraction=override.dropout_fraction)
 
 
 def learning_rate(job: Job, round_index: int) -> float:

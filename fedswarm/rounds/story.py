@@ -131,7 +131,10 @@ def _times_of(active: ActiveRound, client: int) -> ClientTimes:
 
 def _planned(plan: RoundPlan, client: int) -> ClientTimes:
     planned, task = plan.times[client], plan.tasks.get(client)
-    return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s, task.steps if task else 0)
+    if task is None:
+        return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s)
+    steps, dropout = task.steps, task.dropout_fraction
+    return ClientTimes(planned.download_s, planned.compute_s, planned.upload_s, steps, dropout_fraction=dropout)
 
 
 def _outcome(active: ActiveRound, client: int, status: Status, predicted_utility: float) -> ClientOutcome:

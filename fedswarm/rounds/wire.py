@@ -105,7 +105,7 @@ def train_message(order: SendTrain) -> pb.AggregatorMessage:
 
 def _task(task: PlannedTask) -> pb.ClientTask:
     if task.budget_s is None:
-        return pb.ClientTask(client_id=task.client_id, steps=task.steps)
+        return pb.ClientTask(client_id=task.client_id, steps=task.steps, dropout_fraction=task.dropout_fraction)
     budget = pb.TimeBudget(start_s=task.start_s, budget_s=task.budget_s)
     return pb.ClientTask(client_id=task.client_id, steps=task.steps, budget=budget)
 
@@ -115,7 +115,7 @@ def read_tasks(lease: pb.TrainLease) -> list[PlannedTask]:
     return [
         PlannedTask(task.client_id, task.steps, task.budget.start_s, task.budget.budget_s)
         if task.HasField("budget")
-        else PlannedTask(task.client_id, task.steps)
+        else PlannedTask(task.client_id, task.steps, dropout_fraction=task.dropout_fraction)
         for task in lease.clients
     ]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from fedswarm.randomness import generator
 from fedswarm.selection.choice import check_choice
-from fedswarm.selection.contract import ClientIds, DeviceFeatures, Feedback, Moment, Selector, State
+from fedswarm.selection.contract import ClientIds, DeviceFeatures, Feedback, Moment, Selector
 
 MakePolicy = Callable[[int], Selector]
 Check = Callable[[MakePolicy], None]
@@ -175,7 +175,7 @@ def copes_with_nobody(make: MakePolicy) -> None:
     rehearsal.policy.register_feedback(Feedback.of(3, nobody))
 
 
-def stored(state: State) -> Any:
+def stored(state: Any) -> Any:
     """A state as a file would hold it: arrays and JSON values, copied; a number that is not finite is refused."""
     if isinstance(state, np.ndarray):
         assert state.dtype != object, "a state must not hold arrays of objects"

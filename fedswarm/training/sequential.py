@@ -132,11 +132,11 @@ class SequentialEngine:
         return self._update(task.client_id, len(shard), end, batch_losses)
 
     def _train_steps(self, task: ClientTask, batches: Iterator[NDArray[np.int64]]) -> tuple[Stop, list[Tensor]]:
-        """The fixed-step path: everything is sent, and time passes only by the clock, if there is one."""
+        """The fixed-step path: as much is sent as the task says, and time passes by the clock alone, if at all."""
         start_s = self._clock.now_s() if self._clock else 0.0
         batch_losses = self._descend(task.learning_rate, islice(batches, task.steps))
         compute_s = self._clock.now_s() - start_s if self._clock else 0.0
-        return Stop(keep=1.0, compute_s=compute_s), batch_losses
+        return Stop(keep=1 - task.dropout_fraction, compute_s=compute_s), batch_losses
 
     def _train_within(
         self, budget: TimeBudget, learning_rate: float, batches: Iterator[NDArray[np.int64]], shard_samples: int

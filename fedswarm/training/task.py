@@ -28,13 +28,17 @@ class TimeBudget:
 
 @dataclass(frozen=True)
 class ClientTask:
-    """One client's training in one round: ``steps`` mini-batches or, with a ``budget``, as many as that allows."""
+    """One client's training in one round: ``steps`` mini-batches or, with a ``budget``, as many as that allows.
+
+    Without a budget, ``dropout_fraction`` of the trainable weights' changes, the smallest ones, are left out.
+    """
 
     client_id: int
     round_index: int
     steps: int
     learning_rate: float
     budget: TimeBudget | None = None
+    dropout_fraction: float = 0.0
 
 
 @dataclass(frozen=True)
