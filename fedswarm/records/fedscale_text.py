@@ -7,7 +7,7 @@ Pure: a record in, lines without their time prefix out. Numbers never use an exp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,16 @@ def _round_begin(record: RoundBegin) -> list[str]:
         offline = record.feasible_clients - online
         clock = decimal(record.clock_start_s)
         printed.insert(0, f"Wall clock time: {clock}, {online} clients online, {offline} clients offline")
-    return printed
+    return [*_oort_pacer(record.round, record.pacer), *printed]
+
+
+def _oort_pacer(round_index: int, pacer: Mapping[str, Any]) -> list[str]:
+    """When Oort's preferred duration moved; one that is infinite or was has no words in the original."""
+    now, before = pacer.get("preferred_duration"), pacer.get("preferred_duration_before")
+    if now is None or before is None or now == before:
+        return []
+    form = "t_budget" if "t_budget" in pacer else f"percentile {decimal(pacer['round_threshold'])}"
+    return [f"[Oort.Pacer] round={round_index}: preferred_duration={now:.3f}s ({form}), was {before:.3f}s"]
 
 
 def _round_summary(record: RoundSummary) -> list[str]:

@@ -1,6 +1,7 @@
 """Existing notebooks read FedScale logs by regular expressions. These patterns are the ones they use."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,19 @@ def test_a_test_of_nothing_still_prints():
 def test_selected_clients_are_listed(sample):
     pattern = r"Selected \d+ participants to run: \[([0-9,\s]+)\]"
     assert re.search(pattern, only(lines(sample.begin(0)), "Selected"))[1] == "3, 17"
+
+
+def test_a_moved_pacer_is_told_in_the_words_that_notebooks_read(sample):
+    pacer = {"t_budget": 368.0, "preferred_duration": 368.0, "preferred_duration_before": 358.0}
+    line = lines(replace(sample.begin(12), pacer=pacer))[0]
+    assert line == "[Oort.Pacer] round=12: preferred_duration=368.000s (t_budget), was 358.000s"
+    assert re.search(r"\[Oort\.Pacer\].*preferred_duration=([\d.]+)s", line)[1] == "368.000"
+
+
+@pytest.mark.parametrize("before", [368.0, None])
+def test_a_pacer_that_stands_still_or_starts_says_nothing(sample, before):
+    pacer = {"round_threshold": 30.0, "preferred_duration": 368.0, "preferred_duration_before": before}
+    assert not any("Pacer" in line for line in lines(replace(sample.begin(12), pacer=pacer)))
 
 
 def test_online_and_offline_clients_add_up_to_all(sample):

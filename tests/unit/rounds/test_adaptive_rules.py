@@ -8,10 +8,13 @@ import pytest
 from fedswarm.devices.static import StaticDevices
 from fedswarm.devices.time_model import PhaseTimes, Workload
 from fedswarm.jobs.schema import Job
+from fedswarm.jobs.selection_sections import OortSection
 from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.rounds.adaptive import AdaptiveRules
 from fedswarm.rounds.messages import ClientReport
 from fedswarm.rounds.plan import Population
+from fedswarm.selection.oort.parameters import OortParameters
+from fedswarm.selection.oort.selector import OortSelector
 from fedswarm.selection.policies import make_selector
 
 IDS = np.arange(10, dtype=np.int64)
@@ -51,6 +54,13 @@ def test_the_budget_is_what_the_download_leaves_and_never_negative() -> None:
     tasks = rules(t_budget_s=5.0).plan(1, 100.0, 0).tasks
     assert (tasks[3].start_s, tasks[3].budget_s) == (103.0, 2.0)
     assert (tasks[9].start_s, tasks[9].budget_s) == (109.0, 0.0)
+
+
+def test_the_budget_follows_the_policys_pacer() -> None:
+    paced = rules(t_budget_s=5.0)
+    paced._selector = OortSelector(1, OortParameters.of(OortSection(fidelity="reference"), budget_s=50.0))
+    paced._selector.register_clients(IDS, np.full(10, 50))
+    assert paced.plan(1, 100.0, 0).tasks[3].budget_s == 47.0
 
 
 def test_nothing_is_decided_before_the_last_report(by_hand: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fedswarm.records.schema import ClientTimes
 from fedswarm.rounds.feedback import feedback_on
 from fedswarm.rounds.messages import ClientReport
+from fedswarm.rounds.plan import PlannedTask
 from fedswarm.rounds.rules import Verdict
 from fedswarm.selection.contract import Feedback
 
@@ -58,3 +59,19 @@ def test_norms_steps_and_dropout_come_from_the_report(feedback: Feedback) -> Non
     assert column(feedback, "delta_norm")[COUNTS] == 2.0
     assert column(feedback, "steps") == {COUNTS: 5, TRAINED_LATE: 7, NEVER_TRAINED: 0, FAILED: 0, INACTIVE: 0}
     assert column(feedback, "dropout_fraction")[COUNTS] == 0.25
+
+
+def test_a_straggler_that_never_trained_would_have_done_what_was_planned(by_hand: Any) -> None:
+    tasks = {1: PlannedTask(1, 5), 3: PlannedTask(3, 40, dropout_fraction=0.5)}
+    plan = by_hand((1,), stragglers=(3,), tasks=tasks)
+    times = {1: ClientTimes(1.0, 1.0, 1.0), 3: ClientTimes(9.0, 9.0, 9.0)}
+    heard = feedback_on(plan, Verdict((1,), (3,), (), 3.0), {1: ClientReport(1, True, steps=5)}, times)
+    assert (column(heard, "steps")[3], column(heard, "dropout_fraction")[3]) == (40, 0.5)
+
+
+def test_a_client_that_was_not_heard_of_is_not_infinitely_fast(by_hand: Any) -> None:
+    """In deployment times are measured, and a straggler's are not yet."""
+    plan = by_hand((1, 2))
+    times = {1: ClientTimes(1.0, 1.0, 1.0), 2: ClientTimes(0.0, 0.0, 0.0)}
+    heard = feedback_on(plan, Verdict((1,), (2,), (), 3.0), {1: ClientReport(1, True, steps=5)}, times)
+    assert np.isnan(column(heard, "duration_s")[2])

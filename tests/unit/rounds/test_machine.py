@@ -328,6 +328,39 @@ def test_failures_say_nothing_about_speed(monkeypatch: pytest.MonkeyPatch) -> No
         assert np.isnan(feedback.utility[ran]).all()
 
 
+@pytest.mark.parametrize("policy", ["oort", "pyramidfl"])
+def test_what_a_policy_expects_stands_in_the_records(policy: str) -> None:
+    rehearsal = Rehearsal(job(rounds=12, selection={"participants": 8, "policy": policy}), seed=3)
+    rehearsal.run()
+    begins, infos = rehearsal.tagged(records.RoundBegin), rehearsal.tagged(records.ClientInfo)
+    for begin, info in zip(begins, infos, strict=True):
+        before = begin.payload()["pre_util"]
+        assert set(before) == {str(client) for client in begin.sampled}
+        assert begin.payload()["pacer"]["algo"] == policy
+        assert info.payload()[f"{policy}_client_information"].keys() <= before.keys()
+        assert all(outcome.predicted_utility == before[str(client)] for client, outcome in info.clients.items())
+    assert {value for begin in begins for value in begin.payload()["pre_util"].values()} == {0.0, 2.0}
+
+
+def test_pyramidfl_changes_what_clients_do() -> None:
+    selection = {"participants": 8, "policy": "pyramidfl", "pyramidfl": {"max_local_epochs": None}}
+    rehearsal = Rehearsal(job(rounds=15, selection=selection), seed=3)
+    rehearsal.run()
+    planned = [times for begin in rehearsal.tagged(records.RoundBegin) for times in begin.planned_times.values()]
+    assert {times.steps for times in planned} > {20}
+    assert max(times.dropout_fraction for times in planned) > 0.3
+
+
+def test_a_policy_that_breaks_its_contract_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal = Rehearsal(job(rounds=3), seed=3)
+    nobody_known = np.asarray([999], dtype=np.int64)
+    monkeypatch.setattr(rehearsal.machine._selector, "select_participants", lambda *_: nobody_known)
+    rehearsal.run()
+    assert rehearsal.finish is not None
+    assert rehearsal.finish.reason == "failed"
+    assert "not online" in str(rehearsal.finish.error)
+
+
 class Sleepers:
     """A world in which nobody is online before virtual second 3600."""
 

@@ -7,10 +7,12 @@ import pytest
 
 from fedswarm.devices.static import StaticDevices
 from fedswarm.devices.time_model import PhaseTimes, Workload
+from fedswarm.errors import RunFailedError
 from fedswarm.jobs.schema import Job
 from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.rounds.fixed_step import FixedStepRules
 from fedswarm.rounds.plan import Population, RoundPlan, learning_rate, make_cohorts
+from fedswarm.selection.contract import ClientIds, Moment, Override
 from fedswarm.selection.random_policy import RandomSelector
 
 LAYOUT = Layout((TensorSpec("w", (1000,)),))
@@ -67,6 +69,43 @@ def test_a_device_that_never_gets_there_is_inactive_not_an_error() -> None:
 
 def test_a_plan_is_a_function_of_job_round_and_clock() -> None:
     assert plan() == plan()
+
+
+class Asking(RandomSelector):
+    """Asks every third client for other steps, and some to send a quarter only."""
+
+    def overrides(self) -> dict[int, Override]:
+        return {client: Override(200, 0.75 * (client % 2)) for client in range(0, 40, 3)}
+
+
+def asked(selector: type[RandomSelector]) -> RoundPlan:
+    job = Job.model_validate({"selection": {"participants": 30}})
+    devices = StaticDevices.draw(IDS, job.seed, job.devices)
+    return FixedStepRules(job, POPULATION, LAYOUT, selector(job.seed), devices).plan(3, 100.0, draw=3)
+
+
+def test_a_policy_can_ask_a_client_for_other_steps_and_less_of_its_update() -> None:
+    usual, made = asked(RandomSelector), asked(Asking)
+    assert made.sampled == usual.sampled
+    for client in made.sampled:
+        task, times, before = made.tasks[client], made.times[client], usual.times[client]
+        if client % 3:
+            assert (task, times) == (usual.tasks[client], before)
+            continue
+        assert (task.steps, task.dropout_fraction) == (200, 0.75 * (client % 2))
+        assert times.compute_s == pytest.approx(10 * before.compute_s)
+        # A quarter of the changes, and one bit in 32 for which they are.
+        assert times.upload_s == pytest.approx(before.upload_s * (0.25 + 1 / 32 if client % 2 else 1))
+
+
+class Cheating(RandomSelector):
+    def select_participants(self, count: int, moment: Moment) -> ClientIds:
+        return np.asarray([3, 3, 999], dtype=np.int64)
+
+
+def test_a_policy_that_breaks_its_contract_is_named() -> None:
+    with pytest.raises(RunFailedError, match="each once"):
+        asked(Cheating)
 
 
 def test_cohorts_hold_everybody_once() -> None:

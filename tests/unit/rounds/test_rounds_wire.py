@@ -34,7 +34,10 @@ reports = st.builds(
     went_away=st.booleans(),
     **dict.fromkeys(FLOAT_FIELDS, finite),
 )
-tasks = st.builds(PlannedTask, uint32, uint32) | st.builds(PlannedTask, uint32, uint32, start_s=finite, budget_s=finite)
+fractions = st.floats(0, 0.99)
+tasks = st.builds(PlannedTask, uint32, uint32, dropout_fraction=fractions) | st.builds(
+    PlannedTask, uint32, uint32, start_s=finite, budget_s=finite
+)
 LAYOUT = Layout((TensorSpec("a", (2, 3)), TensorSpec("b", (4,), trainable=False)))
 
 

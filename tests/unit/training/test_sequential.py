@@ -1,6 +1,8 @@
 import hashlib
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +141,7 @@ def test_training_leaves_the_global_generator_alone():
 
 PROCESS = """
 import hashlib
+import math
 from fedswarm.jobs.schema import Job, ModelSection, TrainingSection
 from fedswarm.training.sequential import SequentialEngine
 from fedswarm.training.task import ClientTask
@@ -274,3 +277,19 @@ def test_initial_weights_follow_the_seed_and_are_a_copy():
 def test_a_model_with_nothing_to_train_is_refused():
     with pytest.raises(ModelError, match="nothing to train"):
         loaded(job("own_networks:frozen"))
+
+
+def test_dropout_sends_the_largest_changes_and_no_more():
+    engine = loaded(job())
+    whole = engine.train(task()).delta
+    part = engine.train(replace(task(), dropout_fraction=0.6))
+    size = engine.layout.trainable_size
+    assert len(part.delta.values) == math.floor(0.4 * size)
+    assert np.array_equal(part.delta.values, whole[part.delta.indices])
+    left_out = np.delete(np.abs(whole), part.delta.indices)
+    assert left_out.max() <= np.abs(part.delta.values).min()
+    assert part.dropout_fraction == pytest.approx(0.6)
+
+
+def test_without_dropout_the_whole_update_is_sent():
+    assert loaded(job()).train(task()).delta.shape == (loaded(job()).layout.size,)
