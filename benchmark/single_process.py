@@ -37,7 +37,8 @@ class SingleProcess:
         """Runs the job to its end and returns its records; raises what ended it early."""
         ids, samples = self.engine.clients()
         world = open_world(self.job).make(ids)
-        self._machine = RoundMachine(self.job, 0.0, lambda _: world)
+        alone = self.job.cluster.model_copy(update={"executors": 1})
+        self._machine = RoundMachine(self.job.model_copy(update={"cluster": alone}), 0.0, lambda _: world)
         self._core = ExecutorCore(self.engine, world, Grid(self.job.aggregation.grid_bits))
         self._algorithm = server_algorithm(self.job.aggregation.algorithm)
         self._state: ServerState | None = None
