@@ -69,9 +69,10 @@ class BlissSelector(Policy):
         return self._pacer.budget_s
 
     def register_clients(self, client_ids: ClientIds, samples: Integers, devices: DeviceFeatures | None = None) -> None:
-        """Adds clients; without ``devices`` they are told apart by their histories alone."""
+        """Adds clients; while nobody brings ``devices`` they are told apart by their histories alone."""
         self._memory.clients.add(client_ids)
-        self._portraits.devices = devices
+        if devices is not None:
+            self._portraits.devices = devices
 
     def select_participants(self, count: int, moment: Moment) -> ClientIds:
         """The most promising of the candidates; others online, at random, if there are too few of these."""
