@@ -21,4 +21,4 @@ def blacklisted(times_chosen: Integers, most: int, largest_share: float) -> Rows
     limit = int(largest_share * len(times_chosen))
     if len(worn) <= limit:
         return worn
-    return worn[np.argsort(-times_chosen[worn], kind="stable")[:limit]]
+    return worn[np.argpartition(-times_chosen[worn], limit)[:limit]]
