@@ -39,7 +39,7 @@ def _round_begin(record: RoundBegin) -> list[str]:
         offline = record.feasible_clients - online
         clock = decimal(record.clock_start_s)
         printed.insert(0, f"Wall clock time: {clock}, {online} clients online, {offline} clients offline")
-    return [*_oort_pacer(record.round, record.pacer), *printed]
+    return [*_oort_pacer(record.round, record.pacer), *_bliss_pacer(record.pacer), *printed]
 
 
 def _oort_pacer(round_index: int, pacer: Mapping[str, Any]) -> list[str]:
@@ -49,6 +49,15 @@ def _oort_pacer(round_index: int, pacer: Mapping[str, Any]) -> list[str]:
         return []
     form = "t_budget" if "t_budget" in pacer else f"percentile {decimal(pacer['round_threshold'])}"
     return [f"[Oort.Pacer] round={round_index}: preferred_duration={now:.3f}s ({form}), was {before:.3f}s"]
+
+
+def _bliss_pacer(pacer: Mapping[str, Any]) -> list[str]:
+    """When Bliss' time budget moved, in the words of the original, dash included."""
+    now, before = pacer.get("t_budget"), pacer.get("t_budget_before")
+    if now is None or before is None or now == before:
+        return []
+    moved = "utility flat \N{EN DASH} relaxing" if now > before else "utility swing \N{EN DASH} tightening"
+    return [f"[Bliss/Pacer] {moved} T to {decimal(now)} s"]
 
 
 def _round_summary(record: RoundSummary) -> list[str]:

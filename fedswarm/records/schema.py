@@ -316,6 +316,20 @@ class ClientInfo:
 
 
 @dataclass(frozen=True)
+class SelectionMetrics:
+    """What a policy knows after a round, summed up by itself."""
+
+    tag: ClassVar[str] = "SELECTION_METRICS"
+    completed_round: int
+    policy: str
+    metrics: Mapping[str, Any]
+
+    def payload(self) -> Payload:
+        """``metrics`` in the policy's own words; those of Bliss are the family's ``getAllMetrics``."""
+        return {"completed_round": self.completed_round, "policy": self.policy, "metrics": dict(self.metrics)}
+
+
+@dataclass(frozen=True)
 class TestResult:
     """The global model on the test set, before round ``round`` is trained (that is, after ``round`` rounds)."""
 

@@ -43,6 +43,7 @@ from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import RoundRules
 from fedswarm.rounds.ways import make_rules
+from fedswarm.selection.bliss.collection import RowSink
 from fedswarm.selection.contract import Feedback
 from fedswarm.selection.policies import make_selector
 
@@ -74,9 +75,10 @@ class RoundMachine:
         job: the resolved job.
         now_s: the present instant on the shell's monotonic clock.
         make_world: builds the device world once the clients are known.
+        sink: takes the rows that a learning policy's regressors see, if the job collects them.
     """
 
-    def __init__(self, job: Job, now_s: float, make_world: MakeWorld) -> None:
+    def __init__(self, job: Job, now_s: float, make_world: MakeWorld, sink: RowSink | None = None) -> None:
         self.job = job
         self.phase = Phase.GATHERING
         self.round_index = 0
@@ -86,7 +88,7 @@ class RoundMachine:
         self._joined_s = now_s
         self._deserted_s: float | None = None
         self._make_world = make_world
-        self._selector = make_selector(job)
+        self._selector = make_selector(job, sink)
         self._rules: RoundRules | None = None
         self._world: DeviceWorld | None = None
         self._model_order = 0
@@ -357,8 +359,15 @@ class RoundMachine:
             msg.PublishModel(event.version),
             msg.WriteRecord(summary),
             msg.WriteRecord(info),
+            *self._metrics(active.plan.round_index),
             *self._begin_round(now_s),
         ]
+
+    def _metrics(self, completed_round: int) -> list[Instruction]:
+        """What the policy knows now, if it says."""
+        known = self._selector.metrics()
+        policy = self.job.selection.policy
+        return [msg.WriteRecord(records.SelectionMetrics(completed_round, policy, known))] if known else []
 
     def _give_feedback(self, active: ActiveRound) -> None:
         times = story.client_times(active)

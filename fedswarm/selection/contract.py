@@ -153,6 +153,10 @@ class Selector(Protocol):
         """The ``pacer`` object of ROUND_BEGIN; JSON values, with ``algo`` for the policy's name."""
         ...
 
+    def metrics(self) -> dict[str, Any]:
+        """What it knows after a round, in JSON values, for the record SELECTION_METRICS; empty for no record."""
+        ...
+
     def state_dict(self) -> State:
         """All it remembers; whoever loads it goes on as this one would, bit for bit."""
         ...
@@ -195,6 +199,10 @@ class Policy:
     def describe(self) -> dict[str, Any]:
         """Its name alone."""
         return {"algo": type(self).__name__}
+
+    def metrics(self) -> dict[str, Any]:
+        """Nothing to sum up."""
+        return {}
 
     def state_dict(self) -> State:
         """Nothing to remember."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from fedswarm.errors import JobError
 from fedswarm.jobs.schema import Job
 from fedswarm.references import is_reference, resolve
+from fedswarm.selection.bliss.collection import RowSink
 from fedswarm.selection.bliss.make import make_bliss
 from fedswarm.selection.contract import Selector
 from fedswarm.selection.oort.parameters import OortParameters
@@ -16,14 +18,18 @@ from fedswarm.selection.pyramidfl import PyramidFLSelector, PyramidParameters
 from fedswarm.selection.random_policy import RandomSelector
 
 
-def make_selector(job: Job) -> Selector:
-    """The policy that ``selection.policy`` names; raises :class:`JobError` if there is none."""
+def make_selector(job: Job, sink: RowSink | None = None) -> Selector:
+    """The policy that ``selection.policy`` names; raises :class:`JobError` if there is none.
+
+    ``sink`` takes the rows that a learning policy's regressors see, if the job collects them.
+    """
     name = job.selection.policy
     if is_reference(name):
         return _own_policy(job)
-    if name not in _MAKERS:
-        raise JobError(f"selection.policy {name!r} is unknown: there are {', '.join(_MAKERS)}, or module:class")
-    return _MAKERS[name](job)
+    makers: dict[str, Callable[[Job], Selector]] = {**_MAKERS, "bliss": partial(make_bliss, sink=sink)}
+    if name not in makers:
+        raise JobError(f"selection.policy {name!r} is unknown: there are {', '.join(makers)}, or module:class")
+    return makers[name](job)
 
 
 def _own_policy(job: Job) -> Selector:
@@ -60,5 +66,4 @@ _MAKERS: Final[dict[str, Callable[[Job], Selector]]] = {
     "random": _random,
     "oort": _oort,
     "pyramidfl": _pyramidfl,
-    "bliss": make_bliss,
 }

@@ -23,6 +23,7 @@ from fedswarm.jobs.schema import Job
 from fedswarm.models.checkpoint import save_safetensors
 from fedswarm.models.layout import Layout
 from fedswarm.records.schema import CheckpointSaved, DevicesExcluded, Record
+from fedswarm.records.training_rows import TrainingRows
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
@@ -70,7 +71,7 @@ class Conductor:
     ) -> None:
         self.job = job
         self.job_digest = job_digest
-        self.machine = RoundMachine(job, clock.now_s(), world.make)
+        self.machine = RoundMachine(job, clock.now_s(), world.make, TrainingRows(folder / "metrics", "bliss"))
         self.target = ""
         self._excluded = world.excluded
         self._node = node

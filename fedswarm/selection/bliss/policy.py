@@ -59,12 +59,13 @@ class BlissSelector(Policy):
         self._pacer = SecondsPacer(section.pacer_step, section.pacer_delta, t_budget_s)
         self._first = Outlook(section.g, failures_apart=not self._published)
         self._later = Outlook(section.h, failures_apart=not self._published)
+        self._budget_s = self._budget_before_s = t_budget_s  # at the last selection and the one before
         self._selections = 0
         self._seen: dict[int, float] = {}
         self._unseen: dict[int, float] = {}
 
     @property
-    def t_budget_s(self) -> float | None:
+    def t_budget_s(self) -> float:
         """What the pacer says."""
         return self._pacer.budget_s
 
@@ -81,6 +82,7 @@ class BlissSelector(Policy):
         unseen = newcomers(rows[~heard], self._section.predict_candidates, self._random("newcomers", moment))
         known = rows[heard]
         seen = most_useful(known, self._memory.clients["utility"][known], self._section.refresh_candidates)
+        self._budget_before_s, self._budget_s = self._budget_s, self._pacer.budget_s
         self._learn(moment)
         first, later = self._predict(unseen, seen, moment)
         self._note(unseen, first, seen, later)
@@ -97,8 +99,7 @@ class BlissSelector(Policy):
 
     def register_feedback(self, feedback: Feedback) -> None:
         """Remembers what participations were worth, and lets the pacer know."""
-        budget_s = self._pacer.preferred_s(feedback.duration_s)
-        worth = rewards(feedback, budget_s, self._penalty, failures_apart=not self._published)
+        worth = rewards(feedback, self._pacer.budget_s, self._penalty, failures_apart=not self._published)
         self._memory.hear(feedback.client_ids, worth, feedback.success)
         good = np.nan_to_num(worth[feedback.success])
         self._pacer.observe(float(good.sum() / (1e-4 + len(good))))
@@ -109,7 +110,12 @@ class BlissSelector(Policy):
 
     def describe(self) -> dict[str, Any]:
         """The pacer."""
-        return {"algo": "bliss", "round": self._selections, **self._pacer.describe()}
+        return {
+            "algo": "bliss",
+            "round": self._selections,
+            **self._pacer.describe(),
+            "t_budget_before": self._budget_before_s,
+        }
 
     def metrics(self) -> dict[str, Any]:
         """What it knows, summed up; see :func:`~fedswarm.selection.bliss.metrics.bliss_metrics`."""
@@ -122,6 +128,7 @@ class BlissSelector(Policy):
             "pacer": self._pacer.state_dict(),
             "first": self._first.state_dict(),
             "later": self._later.state_dict(),
+            "budgets": [self._budget_before_s, self._budget_s],
             "selections": self._selections,
             "seen": _columns(self._seen),
             "unseen": _columns(self._unseen),
@@ -133,6 +140,7 @@ class BlissSelector(Policy):
         self._pacer.load_state_dict(state["pacer"])
         self._first.load_state_dict(state["first"])
         self._later.load_state_dict(state["later"])
+        self._budget_before_s, self._budget_s = map(float, state["budgets"])
         self._selections = int(state["selections"])
         self._seen, self._unseen = _predictions(state["seen"]), _predictions(state["unseen"])
 

@@ -136,7 +136,7 @@ class SecondsPacer:
         self._windows = UtilityWindows(step)
 
     @property
-    def budget_s(self) -> float | None:
+    def budget_s(self) -> float:
         """T."""
         return self._budget_s
 

@@ -68,6 +68,20 @@ def test_a_pacer_that_stands_still_or_starts_says_nothing(sample, before):
     assert not any("Pacer" in line for line in lines(replace(sample.begin(12), pacer=pacer)))
 
 
+@pytest.mark.parametrize(
+    ("now", "said"), [(350.0, "flat \N{EN DASH} relaxing"), (250.0, "swing \N{EN DASH} tightening")]
+)
+def test_the_pacer_of_bliss_speaks_as_the_original(sample, now, said):
+    pacer = {"algo": "bliss", "t_budget": now, "t_budget_before": 300.0}
+    line = only(lines(replace(sample.begin(12), pacer=pacer)), "Pacer")
+    assert line == f"[Bliss/Pacer] utility {said} T to {now} s"
+
+
+def test_the_pacer_of_bliss_says_nothing_while_the_budget_stays(sample):
+    pacer = {"algo": "bliss", "t_budget": 300.0, "t_budget_before": 300.0}
+    assert not any("Pacer" in line for line in lines(replace(sample.begin(12), pacer=pacer)))
+
+
 def test_online_and_offline_clients_add_up_to_all(sample):
     assert only(lines(sample.begin(0, 12.5)), "online") == "Wall clock time: 12.5, 5 clients online, 55 clients offline"
 

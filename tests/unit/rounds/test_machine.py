@@ -718,3 +718,28 @@ def test_a_deployed_run_waits_for_clients_when_all_have_left() -> None:
     while rehearsal.finish is None:
         rehearsal.deliver(rehearsal.executors["e2"].outbox.popleft())
     assert rehearsal.tagged(records.RoundSummary)[0].completed == [2]
+
+
+def bliss_job(**changes: Any) -> Job:
+    selection = {"policy": "bliss", "participants": 8}
+    return job(rounds=6, selection=selection, devices={"population": "default"}, **changes)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_run_with_bliss_does_not_depend_on_executors_or_deaths(adaptive: bool) -> None:
+    training = {"adaptive": {"enabled": adaptive}}
+    alone = Rehearsal(bliss_job(cluster={"executors": 1}, training=training), seed=0).run()
+    assert np.array_equal(
+        Rehearsal(bliss_job(cluster={"executors": 3}, training=training), seed=5).run(deaths=3), alone
+    )
+
+
+def test_bliss_tells_its_predictions_before_and_its_metrics_after_a_round() -> None:
+    rehearsal = Rehearsal(bliss_job(), seed=0)
+    rehearsal.run()
+    begins, metrics = rehearsal.tagged(records.RoundBegin), rehearsal.tagged(records.SelectionMetrics)
+    assert [record.completed_round for record in metrics] == list(range(6))
+    assert set(begins[-1].predictions) == {"bliss_pred_seen", "bliss_pred_unseen"}
+    assert set(begins[1].predictions["bliss_pred_seen"]) <= set(begins[0].sampled)
+    assert any(begins[-1].predictions["bliss_pred_seen"].values())
+    assert len(metrics[-1].metrics["utils_last_round"]) == len(begins[-1].sampled)

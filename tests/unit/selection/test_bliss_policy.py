@@ -194,7 +194,9 @@ def test_the_pacer_gives_more_time_when_utility_is_flat():
     assert bliss.t_budget_s == 100
     play(bliss, 5, 6, lambda ids: np.full(len(ids), 10.0))
     assert bliss.t_budget_s == 120
-    assert bliss.describe() == {"algo": "bliss", "round": 6, "t_budget": 120, "pacer_step": 3, "pacer_delta": 20}
+    bliss.select_participants(10, moment(6))
+    paced = {"t_budget": 120, "t_budget_before": 100, "pacer_step": 3, "pacer_delta": 20}
+    assert bliss.describe() == {"algo": "bliss", "round": 7, **paced}
 
 
 def test_the_pacer_takes_time_away_when_utility_leaps():
