@@ -77,6 +77,20 @@ async def test_sums_of_several_executors_are_added(build: Any) -> None:
     assert_saved(house, 1, INITIAL + UPDATE.astype(np.float32))
 
 
+async def test_discarded_sums_do_not_reach_the_model(house: Any) -> None:
+    guest = await house.guest()
+    await guest.start_model()
+    await guest.test()
+    await guest.train()
+    order = await guest.hear("upload")
+    house.conductor._total = np.full(4, 100.0)
+    house.conductor._instructions.put_nowait(msg.DiscardSums())
+    await guest.deliver(order, UPDATE)
+    await guest.test()
+    await guest.hear("shutdown")
+    assert_saved(house, 1, INITIAL + UPDATE.astype(np.float32))
+
+
 # Initial models that come late, or never
 
 
