@@ -7,10 +7,11 @@ Names, import paths and files are looked at; nothing is imported or read, so tor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Final
 
-from fedswarm.errors import DataError, FedswarmError, JobError, ModelError
+from fedswarm.errors import DataError, DependencyError, FedswarmError, JobError, ModelError
 from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, IDX_DATA_SETS, MODELS, POLICIES, POPULATIONS
 from fedswarm.jobs.mistakes import Mistake, shown
 from fedswarm.jobs.reading import Reading
@@ -23,6 +24,8 @@ FOLDER: Final[Path] = ("data", "folder")
 PARTITION: Final[Path] = ("data", "partition", "kind")
 CLIENT_MAP: Final[Path] = ("data", "partition", "path")
 POLICY: Final[Path] = ("selection", "policy")
+DEVICE_LISTS: Final[tuple[Path, ...]] = (("selection", "bliss", "brands"), ("selection", "bliss", "model_clusters"))
+REGRESSORS: Final[tuple[Path, ...]] = (("selection", "bliss", "g", "model"), ("selection", "bliss", "h", "model"))
 POPULATION: Final[Path] = ("devices", "population")
 
 
@@ -35,6 +38,10 @@ def missing_things(reading: Reading, here: FilePath) -> list[Mistake]:
     look.at((CLIENT_MAP, PARTITION), DataError, look.client_map)
     look.at((POLICY,), JobError, look.policy)
     look.at((POPULATION,), DataError, look.population)
+    for path in DEVICE_LISTS:
+        look.at((path, POLICY), DataError, look.device_list)
+    for path in REGRESSORS:
+        look.at((path, POLICY), DependencyError, look.regressor)
     return look.mistakes
 
 
@@ -100,6 +107,16 @@ class _Look:
             f"there is no file {shown(name)}, seen from {self._here}; {_choices(name, POPULATIONS)},"
             " or make one with `fedswarm devices synthesize`"
         )
+
+    def device_list(self, path: str | None, policy: str) -> str | None:
+        if path is None or policy != "bliss" or _is_file(self._here / path):
+            return None
+        return f"there is no file {shown(path)}, seen from {self._here}; delete the line for the list of fedswarm's own"
+
+    def regressor(self, model: str, policy: str) -> str | None:
+        if model != "xgboost" or policy != "bliss" or find_spec("xgboost") is not None:
+            return None
+        return "XGBoost is not installed; pip install 'fedswarm[bliss]', or write model: linreg or mlp"
 
     def _reference(self, name: str, example: str) -> str | None:
         fault = fault_of(name, self._here)

@@ -150,11 +150,21 @@ class BlissSelector(Policy):
         """Fits both regressors anew."""
         clients, section, portraits = self._memory.clients, self._section, self._portraits
         heard = np.flatnonzero(clients["heard"] > 0)
-        rows = learning_rows(heard, clients["utility"][heard], section.predict_rows, self._random("g-rows", moment))
+        rows = learning_rows(heard, self._weights(heard), section.predict_rows, self._random("g-rows", moment))
         self._fit("g", self._first, rows, portraits.first_learnt(rows), moment)
         heard = np.flatnonzero(clients["heard"] > 1)
-        rows = learning_rows(heard, clients["utility"][heard], section.refresh_rows, self._random("h-rows", moment))
+        rows = learning_rows(heard, self._weights(heard), section.refresh_rows, self._random("h-rows", moment))
         self._fit("h", self._later, rows, portraits.later_learnt(rows), moment)
+
+    def _weights(self, rows: Integers) -> Floats:
+        """How much there is to learn from clients: their utilities.
+
+        Who always failed has none known. To learn failures apart, such clients count as the average one.
+        """
+        utility: Floats = self._memory.clients["utility"][rows]
+        if self._published or not np.any(utility > 0):
+            return utility
+        return np.where(utility > 0, utility, utility[utility > 0].mean())
 
     def _fit(
         self, name: Literal["g", "h"], outlook: Outlook, rows: Integers, features: Features, moment: Moment

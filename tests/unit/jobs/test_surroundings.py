@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from fedswarm.errors import DataError, JobError, ModelError
+from fedswarm.errors import DataError, DependencyError, JobError, ModelError
+from fedswarm.jobs import surroundings
 from fedswarm.jobs.load import parse_job
 
 
@@ -116,3 +117,20 @@ parse_job("model: {name: 'torch.nn:Module'}", here=Path.cwd())
 print("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+BLISS = "selection: {policy: bliss, bliss: {%s}}"
+
+
+def test_a_list_of_devices_that_is_not_there_is_told(mistake_in):
+    assert "there is no file 'mine.json'" in mistake_in(BLISS % "model_clusters: mine.json")
+
+
+def test_a_regressor_whose_package_is_missing_is_told(mistake_in, monkeypatch):
+    monkeypatch.setattr(surroundings, "find_spec", lambda name: None)
+    told = mistake_in(BLISS % "h: {model: xgboost}", DependencyError)
+    assert told.startswith("job.yml:1:47: selection.bliss.h.model: XGBoost is not installed; pip install")
+
+
+def test_what_another_policy_would_need_need_not_be_there(tmp_path):
+    parse_job("selection: {policy: oort, bliss: {model_clusters: mine.json}}", here=tmp_path)

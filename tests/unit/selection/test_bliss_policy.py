@@ -236,3 +236,11 @@ def test_a_client_takes_no_more_than_64_bytes():
 def test_a_job_makes_it():
     job = Job.model_validate({"selection": {"policy": "bliss", "t_budget_s": 77.0}})
     assert make_bliss(job).t_budget_s == 77
+
+
+def test_clients_that_always_fail_are_learnt_from_even_when_rows_are_few():
+    collected = []
+    bliss = selector(sink=lambda *rows: collected.append(rows), predict_rows=10, predict_candidates=60)
+    play(bliss, 0, 5, lambda ids: ids + 1.0, success=lambda ids: ids % 2 == 0, count=30)
+    learnt = [ids for name, _, ids, *_ in collected if name == "g"]
+    assert np.any(np.concatenate(learnt[1:]) % 2 == 1)
