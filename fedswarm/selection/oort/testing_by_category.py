@@ -66,8 +66,9 @@ def select_by_category(
 ) -> TestingPlan:
     """A plan for ``request`` samples of each class, ``(classes,)``, by at most ``max_clients`` clients.
 
-    ``relative_gap``, above 0, is how far the plan's duration may be from the shortest with these clients. Raises :class:`DataError` if the clients
-    do not hold what is requested or too many are needed, and :class:`DependencyError` without SciPy.
+    ``relative_gap`` is how far the plan's duration may be from the shortest with the clients looked at. Raises
+    :class:`DataError` if the clients do not hold what is requested or too many are needed, and
+    :class:`DependencyError` without SciPy.
     """
     budget = len(clients.counts) if max_clients is None else max_clients
     needed = _greedy_rows(clients.counts, request, budget)
