@@ -28,7 +28,7 @@ Check = Callable[[MakePolicy], None]
 
 CLIENTS: Final = np.concatenate([np.arange(3, 60), np.arange(100, 130)])
 COUNT: Final = 12
-ROUNDS: Final = 50
+ROUNDS: Final = 30
 HALF: Final = ROUNDS // 2
 
 
@@ -153,7 +153,7 @@ def welcomes_newcomers(make: MakePolicy) -> None:
     rehearsal = played(make, rounds=HALF)
     newcomers = np.arange(60, 70)
     rehearsal.register(newcomers)
-    rehearsal.play(HALF, 3 * ROUNDS, np.union1d(CLIENTS, newcomers))
+    rehearsal.play(HALF, 2 * ROUNDS, np.union1d(CLIENTS, newcomers))
     assert np.isin(np.concatenate(rehearsal.choices), newcomers).any(), "nobody who joined later was ever chosen"
 
 

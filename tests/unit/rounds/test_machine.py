@@ -23,6 +23,7 @@ from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds.machine import Phase, RoundMachine
 from fedswarm.rounds.plan import PlannedTask
+from fedswarm.selection.contract import Feedback
 from fedswarm.training.task import BlockResult
 
 LAYOUT = Layout((TensorSpec("w", (6,)),))
@@ -389,6 +390,29 @@ def test_when_nobody_is_online_the_clock_moves_to_the_first_who_is() -> None:
     skips = rehearsal.tagged(records.RoundSkipped)
     assert [(skip.clock_from_s, skip.clock_to_s) for skip in skips] == [(0.0, 3600.0)]
     assert rehearsal.tagged(records.RoundBegin)[0].clock_start_s == 3600.0
+
+
+class Restless(Sleepers):
+    """A world in which everybody is online and nobody stays before virtual second 3600."""
+
+    def online(self, now_s: float) -> np.ndarray:
+        everybody: np.ndarray = self.base.online(now_s)
+        return everybody
+
+    def active_throughout(self, ids: np.ndarray, start_s: float, end_s: np.ndarray) -> np.ndarray:
+        return np.full(len(ids), start_s >= self.first_s)
+
+
+def test_who_was_sampled_for_a_round_that_could_not_run_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Restless(open_world(job()).make(ids)))
+    heard: list[Feedback] = []
+    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+    rehearsal.run()
+    skipped, played = heard[:-1], heard[-1]
+    assert len(skipped) == len(rehearsal.tagged(records.RoundSkipped)) > 0
+    assert all(len(feedback.client_ids) == 10 and not feedback.success.any() for feedback in skipped)
+    assert all(np.isnan(feedback.duration_s).all() for feedback in skipped)
+    assert played.success.sum() == 8
 
 
 def test_a_world_where_nobody_ever_comes_ends_the_run() -> None:

@@ -17,7 +17,7 @@ FIDELITIES = ("paper", "reference")
 
 
 def built_in(policy: str, fidelity: str, seed: int) -> Selector:
-    sections = {name: {"fidelity": fidelity} for name in ("oort", "pyramidfl")}
+    sections = {name: {"fidelity": fidelity} for name in ("oort", "pyramidfl", "bliss")}
     oort = {**sections["oort"], "pacer_step": 5, "blacklist_rounds": 8}
     selection = {"policy": policy, "participants": 9, **sections, "oort": oort}
     return make_selector(Job.model_validate({"seed": seed, "selection": selection}))
