@@ -24,7 +24,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -39,6 +38,7 @@ from fedswarm.rounds import story
 from fedswarm.rounds.active_round import ActiveRound, ActiveTest
 from fedswarm.rounds.feedback import feedback_on, introduce
 from fedswarm.rounds.messages import EndReason, Event, Instruction, Traffic
+from fedswarm.rounds.phase import Phase
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import RoundRules
@@ -55,17 +55,6 @@ TEST_LEASES: Final = 8
 # A run does not wait longer than this for executors that are still missing after the last one that came: whoever comes
 # later takes part from then on.
 LATECOMERS_S: Final = 10.0
-
-
-class Phase(StrEnum):
-    """Where a run stands."""
-
-    GATHERING = "gathering"
-    STARTING = "starting"
-    ROUND = "round"
-    STEPPING = "stepping"
-    WAITING = "waiting"
-    DONE = "done"
 
 
 class RoundMachine:
@@ -120,6 +109,8 @@ class RoundMachine:
                 return self._stepped(event, now_s)
             case msg.StopRequested(reason):
                 return self._finish("stopped", reason, now_s)
+            case msg.ShellBroke(error):
+                return self._fail(RunFailedError(f"internal error: {error}"), now_s)
             case msg.Tick():
                 return self._tick(now_s)
             case _:
@@ -337,7 +328,7 @@ class RoundMachine:
         lost_s = 0.0 if self._rules.pinned else self._selector.t_budget_s or self.job.selection.t_budget_s
         try:
             skip = self._skip("nobody's training counted", lost_s)
-        except NoParticipantsError as error:
+        except RunFailedError as error:
             return self._fail(error, now_s)
         return [closed, skip, *self._begin_round(now_s)]
 

@@ -162,6 +162,13 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class ShellBroke:
+    """Something in the shell failed that never should: the run cannot go on."""
+
+    error: str
+
+
+@dataclass(frozen=True)
 class StopRequested:
     """Somebody wants the run to end early."""
 
@@ -180,6 +187,7 @@ Event: TypeAlias = (
     | SumFailed
     | ModelStepped
     | Tick
+    | ShellBroke
     | StopRequested
 )
 

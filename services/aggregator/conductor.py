@@ -253,7 +253,7 @@ class Conductor:
         try:
             weights = await self._fetch(executor, order_id)
             self._known_layout.check(weights)
-            self._fetched[order_id] = weights
+            self._fetched[order_id] = weights.astype(np.float32, copy=False)
         except (FedswarmError, TimeoutError) as error:
             log.warning("executor %s did not deliver the initial model: %s", executor, error)
             self.deliver(msg.InitialModelFailed(order_id, str(error) or "it took too long"))
@@ -378,8 +378,12 @@ class Conductor:
         self._fetches.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("unexpected error", exc_info=error)
-            failure = RunFailedError(f"internal error: {type(error).__name__}: {error}")
-            self._instructions.put_nowait(msg.Finish("failed", failure))
+            failure = f"{type(error).__name__}: {error}"
+            try:
+                self.deliver(msg.ShellBroke(failure))
+            except Exception:  # the machine itself is what broke
+                log.exception("the round machine does not answer")
+                self._instructions.put_nowait(msg.Finish("failed", RunFailedError(f"internal error: {failure}")))
 
 
 def _shutdown(reason: str, *, refused: bool = False) -> pb.AggregatorMessage:

@@ -21,7 +21,8 @@ from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.randomness import generator
 from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
-from fedswarm.rounds.machine import Phase, RoundMachine
+from fedswarm.rounds.machine import RoundMachine
+from fedswarm.rounds.phase import Phase
 from fedswarm.rounds.plan import PlannedTask
 from fedswarm.selection.contract import Feedback
 from fedswarm.training.task import BlockResult
