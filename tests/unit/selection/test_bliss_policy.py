@@ -11,7 +11,7 @@ from fedswarm.selection.bliss.make import make_bliss
 from fedswarm.selection.bliss.policy import BlissSelector
 from fedswarm.selection.bliss.ranking import picks
 from fedswarm.selection.bliss.reward import rewards
-from fedswarm.selection.conformance import CHECKS, resumes_as_if_nothing_had_happened
+from fedswarm.selection.conformance import CHECKS, resumes_as_if_nothing_had_happened, stored
 from fedswarm.selection.contract import Feedback, Moment
 
 POPULATION = synthesize_population(seed=4, devices=40, density=TraceDensity(20, 10))
@@ -244,3 +244,13 @@ def test_clients_that_always_fail_are_learnt_from_even_when_rows_are_few():
     play(bliss, 0, 5, lambda ids: ids + 1.0, success=lambda ids: ids % 2 == 0, count=30)
     learnt = [ids for name, _, ids, *_ in collected if name == "g"]
     assert np.any(np.concatenate(learnt[1:]) % 2 == 1)
+
+
+@pytest.mark.parametrize("model", ["linreg", "mlp", "xgboost"])
+def test_a_state_taken_over_is_the_same_state(model):
+    first, second = selector(model=model, pacer_step=2), selector(model=model, pacer_step=2)
+    play(first, 0, 5, lambda ids: np.full(len(ids), 10.0), success=lambda ids: ids % 3 > 0)
+    second.load_state_dict(stored(first.state_dict()))
+    np.testing.assert_equal(stored(second.state_dict()), stored(first.state_dict()))
+    assert second.describe() == first.describe()
+    assert second.predicted_utilities() == first.predicted_utilities()
