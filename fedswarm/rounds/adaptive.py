@@ -43,7 +43,7 @@ class AdaptiveRules:
     def plan(self, round_index: int, clock_s: float, draw: int) -> RoundPlan:
         """Samples, simulates the downloads, and gives everybody what the download leaves of the budget."""
         job = self._job
-        sampled = sample(job, round_index, clock_s, draw, self._population, self._selector, self._devices)
+        sampled = sample(job, round_index, clock_s, draw, self._selector, self._devices)
         clients = sampled.clients
         none = np.zeros(len(clients), dtype=np.int64)
         work = Workload(megabits(self._layout.nbytes), self._layout.size, job.training.batch_size, none)

@@ -63,7 +63,7 @@ class DeploymentRules:
         """Samples among the connected clients; each is a cohort of its own."""
         job = self._job
         population = self._roster.population
-        sampled = sample(job, round_index, clock_s, draw, population, self._selector, self._devices)
+        sampled = sample(job, round_index, clock_s, draw, self._selector, self._devices)
         clients = tuple(map(int, sampled.clients))
         return RoundPlan(
             round_index=round_index,

@@ -46,7 +46,7 @@ class FixedStepRules:
     def plan(self, round_index: int, clock_s: float, draw: int) -> RoundPlan:
         """Samples, simulates, filters by activity, and takes the K fastest."""
         job = self._job
-        sampled = sample(job, round_index, clock_s, draw, self._population, self._selector, self._devices)
+        sampled = sample(job, round_index, clock_s, draw, self._selector, self._devices)
         clients = sampled.clients
         tasks = {client: fixed_task(job, self._population, sampled, client) for client in clients.tolist()}
         work = self._workload(list(tasks.values()))

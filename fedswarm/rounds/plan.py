@@ -15,7 +15,9 @@ from typing import Final
 import numpy as np
 
 from fedswarm.devices.world import ClientIds, DeviceWorld
+from fedswarm.errors import FedswarmError, RunFailedError
 from fedswarm.jobs.schema import Job
+from fedswarm.references import is_reference
 from fedswarm.selection.choice import check_choice
 from fedswarm.selection.contract import Moment, Override, Selector
 from fedswarm.training.steps import planned_steps
@@ -102,7 +104,6 @@ def sample(
     round_index: int,
     clock_s: float,
     draw: int,
-    population: Population,
     selector: Selector,
     devices: DeviceWorld,
 ) -> Sampled:
@@ -110,13 +111,20 @@ def sample(
 
     ``draw`` counts the selections made before: the key of the selector's randomness, so that a round that had to be
     skipped is not drawn the same way again. Raises :class:`~fedswarm.errors.RunFailedError` if the policy breaks its
-    contract.
+    contract or, being the user's own, fails.
     """
-    online = np.intersect1d(devices.online(clock_s), population.client_ids)
+    online = devices.online(clock_s)
     count = math.floor(job.selection.participants * job.selection.overcommitment)
-    clients = selector.select_participants(count, Moment(clock_s, round_index, draw, online))
-    check_choice(clients, count, online)
-    return Sampled(online, clients, selector.overrides(), selector.predicted_utilities())
+    moment = Moment(clock_s, round_index, draw, online)
+    try:
+        clients = np.asarray(selector.select_participants(count, moment), dtype=np.int64)
+        check_choice(clients, count, online)
+        return Sampled(online, clients, selector.overrides(), selector.predicted_utilities())
+    except Exception as problem:  # the user's class runs its own code here: anything may go wrong
+        if isinstance(problem, FedswarmError) or not is_reference(job.selection.policy):
+            raise
+        fault = f"selection.policy {job.selection.policy}: {type(problem).__name__}: {problem}"
+        raise RunFailedError(fault) from problem
 
 
 def fixed_task(job: Job, population: Population, sampled: Sampled, client: int) -> PlannedTask:

@@ -108,6 +108,18 @@ def test_a_policy_that_breaks_its_contract_is_named() -> None:
         asked(Cheating)
 
 
+class Broken(RandomSelector):
+    def select_participants(self, count: int, moment: Moment) -> ClientIds:
+        raise ZeroDivisionError("of my own")
+
+
+def test_a_policy_of_ones_own_that_fails_is_named() -> None:
+    job = Job.model_validate({"selection": {"policy": "mine:Broken"}})
+    devices = StaticDevices.draw(IDS, job.seed, job.devices)
+    with pytest.raises(RunFailedError, match=r"selection\.policy mine:Broken: ZeroDivisionError: of my own"):
+        FixedStepRules(job, POPULATION, LAYOUT, Broken(1), devices).plan(0, 0.0, 0)
+
+
 def test_cohorts_hold_everybody_once() -> None:
     clients = tuple(range(0, 90, 2))
     cohorts = make_cohorts(clients, "auto")
