@@ -64,6 +64,7 @@ class ActiveRound:
         self.started_s = now_s
         self.reports: dict[int, ClientReport] = {}
         self.trained_by: dict[int, str] = {}
+        self.uploads_s: dict[int, float] = {}
         self._rules = rules
         self._weighting = weighting
         self._hosts = hosts
@@ -149,11 +150,16 @@ class ActiveRound:
             instructions.append(OrderUpload(executor, order_id, self.plan.round_index, order.lease_ids, pairs))
         return instructions
 
-    def sum_fetched(self, order_id: int) -> str | None:
-        """A fetched sum is to be added unless its order was withdrawn meanwhile; returns who delivered it."""
+    def sum_fetched(self, order_id: int, upload_s: float = 0.0) -> str | None:
+        """A fetched sum is to be added unless its order was withdrawn meanwhile; returns who delivered it.
+
+        Where each client has an executor of its own, the way of its sum is its upload, and is measured.
+        """
         order = self._orders.pop(order_id, None)
         if order is None:
             return None
+        if self._rules.pinned:
+            self.uploads_s.update(dict.fromkeys(order.shares, upload_s))
         self._added[order_id] = order
         return order.executor
 

@@ -268,8 +268,8 @@ class RoundMachine:
             case msg.EvaluationReported(executor, lease_id, blocks) if test:
                 if not test.tested(executor, lease_id, blocks, now_s):
                     instructions += self._strike(executor, "it reported other test blocks than it was given", now_s)
-            case msg.SumFetched(order_id):
-                deliverer = active.sum_fetched(order_id) if active else None
+            case msg.SumFetched(order_id, upload_s):
+                deliverer = active.sum_fetched(order_id, upload_s) if active else None
                 if deliverer:
                     self._strikes[deliverer] = 0
                 instructions.append(msg.AddSum(order_id) if deliverer else msg.DropFetched(order_id))

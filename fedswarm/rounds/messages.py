@@ -113,9 +113,13 @@ class LeaseFailed:
 
 @dataclass(frozen=True)
 class SumFetched:
-    """The partial sum of an upload order is here and verified, not yet added to the round's total."""
+    """The partial sum of an upload order is here and verified, not yet added to the round's total.
+
+    ``upload_s`` is how long it was on its way, in wall seconds.
+    """
 
     order_id: int
+    upload_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _times_of(active: ActiveRound, client: int) -> ClientTimes:
     return ClientTimes(
         download_s=planned.download_s or report.download_s,
         compute_s=planned.compute_s or report.compute_s,
-        upload_s=planned.upload_s or report.upload_s,
+        upload_s=planned.upload_s or report.upload_s or active.uploads_s.get(client, 0.0),
         steps=report.steps - report.steps_phase2,
         steps_phase2=report.steps_phase2,
         dropout_fraction=report.dropout_fraction,

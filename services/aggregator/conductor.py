@@ -251,7 +251,7 @@ class Conductor:
 
     async def _fetch_initial_model(self, executor: str, order_id: int) -> None:
         try:
-            weights = await self._fetch(executor, order_id)
+            weights, _ = await self._fetch(executor, order_id)
             self._known_layout.check(weights)
             self._fetched[order_id] = weights.astype(np.float32, copy=False)
         except (FedswarmError, TimeoutError) as error:
@@ -262,15 +262,19 @@ class Conductor:
 
     async def _fetch_sum(self, executor: str, order_id: int) -> None:
         try:
-            words = await self._fetch(executor, order_id)
+            words, upload_s = await self._fetch(executor, order_id)
             self._fetched[order_id] = decode_sum(words, self._known_layout.size)
         except (FedswarmError, TimeoutError) as error:
             log.warning("the sum of executor %s cannot be had: %s", executor, error)
             self.deliver(msg.SumFailed(order_id, str(error) or "it took too long"))
             return
-        self.deliver(msg.SumFetched(order_id))
+        self.deliver(msg.SumFetched(order_id, upload_s))
 
-    async def _fetch(self, executor: str, order_id: int) -> NDArray[Any]:
+    async def _fetch(self, executor: str, order_id: int) -> tuple[NDArray[Any], float]:
+        """What an order asked for, and how many seconds it was on its way.
+
+        Raises :class:`FedswarmError` or :class:`TimeoutError` when it cannot be had.
+        """
         session = self._sessions.get(executor)
         if session is None:
             raise RunFailedError(f"executor {executor} is gone")
@@ -279,10 +283,11 @@ class Conductor:
         try:
             async with asyncio.timeout(self.job.cluster.lease_timeout_s):
                 manifest = await upload
+                start_s = self._clock.now_s()
                 fetched: NDArray[Any] = await self._node.fetch(manifest, session.target, swarm=False)
         finally:
             del self._uploads[executor, order_id]
-        return fetched
+        return fetched, self._clock.now_s() - start_s
 
     @property
     def _known_layout(self) -> Layout:

@@ -768,3 +768,16 @@ def test_bliss_tells_its_predictions_before_and_its_metrics_after_a_round() -> N
     assert set(begins[1].predictions["bliss_pred_seen"]) <= set(begins[0].sampled)
     assert any(begins[-1].predictions["bliss_pred_seen"].values())
     assert len(metrics[-1].metrics["utils_last_round"]) == len(begins[-1].sampled)
+
+
+def test_a_deployed_clients_upload_is_the_measured_way_of_its_sum() -> None:
+    rehearsal = DeployedRehearsal(deployed_job(rounds=1), seed=0)
+    deliver = rehearsal.deliver
+
+    def timed(event: msg.Event) -> None:
+        deliver(msg.SumFetched(event.order_id, 2.5) if isinstance(event, msg.SumFetched) else event)
+
+    rehearsal.deliver = timed  # type: ignore[method-assign]
+    rehearsal.run()
+    info, summary = rehearsal.tagged(records.ClientInfo)[0], rehearsal.tagged(records.RoundSummary)[0]
+    assert {info.clients[client].times.upload_s for client in summary.completed} == {2.5}
