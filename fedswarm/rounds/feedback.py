@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.devices.world import DeviceWorld
-from fedswarm.records.schema import ClientTimes
+from fedswarm.records.client_outcome import ClientTimes
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.rules import Reports, Verdict
 from fedswarm.selection.contract import DeviceFeatures, Feedback, Selector

@@ -11,13 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedswarm.devices.time_model import Workload, megabits
-from fedswarm.devices.world import DeviceWorld
-from fedswarm.jobs.schema import Job
-from fedswarm.models.layout import Layout
 from fedswarm.rounds.plan import (
     PlannedTask,
     PlannedTimes,
-    Population,
     RoundPlan,
     fixed_task,
     learning_rate,
@@ -25,23 +21,12 @@ from fedswarm.rounds.plan import (
     sample,
 )
 from fedswarm.rounds.rules import Reports, Verdict, succeeded
-from fedswarm.selection.contract import Selector
+from fedswarm.rounds.simulated import SimulatedRules
 from fedswarm.training.local_work import Payload
 
 
-class FixedStepRules:
+class FixedStepRules(SimulatedRules):
     """Implements :class:`~fedswarm.rounds.rules.RoundRules`."""
-
-    pinned = False
-
-    def __init__(
-        self, job: Job, population: Population, layout: Layout, selector: Selector, devices: DeviceWorld
-    ) -> None:
-        self._job = job
-        self._population = population
-        self._layout = layout
-        self._selector = selector
-        self._devices = devices
 
     def plan(self, round_index: int, clock_s: float, draw: int) -> RoundPlan:
         """Samples, simulates, filters by activity, and takes the K fastest."""

@@ -6,16 +6,8 @@ from collections.abc import Iterable
 
 from fedswarm import __version__
 from fedswarm.jobs.schema import Job
-from fedswarm.records.schema import (
-    ClientInfo,
-    ClientOutcome,
-    ClientTimes,
-    JobConfig,
-    RoundBegin,
-    RoundSummary,
-    Status,
-    TestResult,
-)
+from fedswarm.records.client_outcome import ClientOutcome, ClientTimes, Status
+from fedswarm.records.schema import ClientInfo, JobConfig, RoundBegin, RoundSummary, TestResult
 from fedswarm.rounds.active_round import ActiveRound
 from fedswarm.rounds.messages import Traffic
 from fedswarm.rounds.plan import RoundPlan

@@ -7,7 +7,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from fedswarm.records.schema import ClientInfo, ClientOutcome, ClientTimes, JobConfig, RoundBegin, TestResult
+from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
+from fedswarm.records.schema import ClientInfo, JobConfig, RoundBegin, TestResult
 from fedswarm.records.writer import RecordWriter
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "accuracy_over_time.ipynb"

@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
 from fedswarm.records.schema import (
     ClientInfo,
-    ClientOutcome,
-    ClientTimes,
     ExecutorJoin,
     ExecutorLost,
     Federation,

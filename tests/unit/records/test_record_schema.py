@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
 from fedswarm.records.json_line import encode
-from fedswarm.records.schema import ClientOutcome, ClientTimes
 
 
 def test_round_begin_has_the_keys_of_the_family(sample):

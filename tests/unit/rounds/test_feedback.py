@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedswarm.records.schema import ClientTimes
+from fedswarm.records.client_outcome import ClientTimes
 from fedswarm.rounds.feedback import feedback_on
 from fedswarm.rounds.messages import ClientReport
 from fedswarm.rounds.plan import PlannedTask

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedswarm.jobs.schema import Job
-from fedswarm.records.schema import ClientTimes
+from fedswarm.records.client_outcome import ClientTimes
 from fedswarm.rounds import story
 from fedswarm.rounds.active_round import ActiveRound
 from fedswarm.rounds.deployment import ConnectedDevices, DeploymentRules
