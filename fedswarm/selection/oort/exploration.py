@@ -1,21 +1,16 @@
-"""How many clients are to be explored, and which (Algorithm 1, "Exploration"; section 4.3).
+"""How many clients are to be explored (Algorithm 1, "Exploration"; section 4.3).
 
-The share explored decays by a constant factor every round until its floor. Never tried means: never was a success, so
-nothing is known of the client's utility. ``paper`` samples such clients "by speed": those known to be slower than T are
-penalised like tried ones. ``reference`` samples uniformly, and counts a straggler as tried.
+The share explored decays by a constant factor every round until its floor.
 
-Deviation: the authors' code weighs clients by their number of samples as well, of which the paper says nothing.
+Deviation. The paper samples clients that were never tried "by speed", as a guess from their kind of device. Durations
+are first known when a client was tried, and nothing else is assumed here, so they are sampled uniformly, as in the
+reference. The authors' code weighs them by their number of samples, of which the paper says nothing.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import numpy as np
-
-from fedswarm.selection.contract import Floats
-from fedswarm.selection.weighted_draw import Positions, draw_weighted
 
 
 @dataclass(frozen=True)
@@ -35,10 +30,3 @@ class ExplorationSchedule:
         explore = min(math.floor(count * self.share(round_number)), untried)
         exploit = min(count - explore, tried)
         return min(count - exploit, untried), exploit
-
-
-def explore(draws: np.random.Generator, weights: Floats, count: int) -> Positions:
-    """Draws ``count`` clients in proportion to their weights."""
-    if len(weights) and weights.min() == weights.max():
-        return draws.choice(len(weights), min(count, len(weights)), replace=False)
-    return draw_weighted(draws, weights, count)

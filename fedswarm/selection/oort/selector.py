@@ -1,9 +1,12 @@
 """Oort's training selector (Algorithm 1): the parts of this package put together over one table of clients.
 
-What is learnt follows the success flag. A client that counted brings its utility and its duration. A straggler's
-duration is known, and with ``paper`` nothing else, so it is still to be explored. ``reference`` takes a straggler as
-tried, with the mean utility of those that counted. From a failure neither learns anything; the published code took its
-duration of zero for speed.
+What is learnt follows the success flag. A client that counted brings its utility and its duration. A straggler brings
+its duration alone: it was tried, but keeps the utility it had, none if it never counted, until it does. ``reference``
+credits it with the mean utility of those that counted. From a failure neither learns anything; the published code took
+its duration of zero for speed.
+
+(Were stragglers still to be explored, since nothing is known of their utility, then exploration would be left with them
+before long, and choose them over and over: rounds came out slower than random ones.)
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from fedswarm.selection.client_table import ClientTable, Rows
 from fedswarm.selection.contract import ClientIds, DeviceFeatures, Feedback, Floats, Integers, Moment, Policy, State
 from fedswarm.selection.oort.blacklist import blacklisted
 from fedswarm.selection.oort.exploitation import exploit
-from fedswarm.selection.oort.exploration import ExplorationSchedule, explore
+from fedswarm.selection.oort.exploration import ExplorationSchedule
 from fedswarm.selection.oort.pacer import Pacer, PercentilePacer, SecondsPacer
 from fedswarm.selection.oort.parameters import OortParameters
 from fedswarm.selection.oort.score import normalised, slowness_penalty, uncertainty
@@ -78,7 +81,7 @@ class OortSelector(Policy):
         scores = self.scores(tried) if exploited else np.empty(0)
         picks = exploit(draws, scores, exploited, parameters.cut_off, reference=parameters.reference)
         self._exploited = np.sort(tried[picks])
-        finds = untried[explore(draws, self._exploration_weights(untried), explored)]
+        finds = draws.choice(untried, explored, replace=False)
         self._chosen = np.sort(np.concatenate([self._exploited, finds]))
         return table.ids[self._chosen]
 
@@ -91,20 +94,18 @@ class OortSelector(Policy):
         return score
 
     def register_feedback(self, feedback: Feedback) -> None:
-        """Learns utilities from successes and durations from all that are known."""
+        """Learns utilities from successes, and durations wherever they are known."""
         table, success = self._table, feedback.success
         rows = table.rows(feedback.client_ids)
         table["times_chosen"][rows] += 1
         timed = np.isfinite(feedback.duration_s)
         table["duration_s"][rows[timed]] = feedback.duration_s[timed]
+        table["last_round"][rows[success | timed]] = feedback.round_index + 1
         utility = np.nan_to_num(feedback.utility)
-        tried = success
-        if self._parameters.reference and success.any():
-            tried = success | timed
-            utility = np.where(success, utility, utility[success].mean())
-        table["utility"][rows[tried]] = utility[tried]
-        table["last_round"][rows[tried]] = feedback.round_index + 1
+        table["utility"][rows[success]] = utility[success]
         if success.any():
+            if self._parameters.reference:
+                table["utility"][rows[timed & ~success]] = utility[success].mean()
             exploited = success & np.isin(rows, self._exploited)
             self._pacer.observe(float(utility[exploited].mean()) if exploited.any() else 0.0)
 
@@ -155,11 +156,6 @@ class OortSelector(Policy):
         admitted[left_out] = False
         fresh = rows[admitted[rows]]
         return fresh if len(fresh) >= count else rows
-
-    def _exploration_weights(self, rows: Rows) -> Floats:
-        if self._parameters.reference:
-            return np.ones(len(rows))
-        return slowness_penalty(self._table["duration_s"][rows], self._preferred_s, self._parameters.penalty)
 
 
 def _make_pacer(parameters: OortParameters) -> Pacer:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fedswarm.selection.oort.blacklist import blacklisted
 from fedswarm.selection.oort.exploitation import exploit, pool
-from fedswarm.selection.oort.exploration import ExplorationSchedule, explore
+from fedswarm.selection.oort.exploration import ExplorationSchedule
 from fedswarm.selection.oort.pacer import PercentilePacer, SecondsPacer
 from fedswarm.selection.oort.score import normalised, slowness_penalty, uncertainty
 
@@ -144,12 +144,6 @@ def test_what_one_side_lacks_the_other_provides(round_number: int, count: int, u
     assert explored + exploited == min(count, untried + tried)
     assert 0 <= explored <= untried
     assert 0 <= exploited <= tried
-
-
-def test_slow_newcomers_are_explored_less() -> None:
-    weights = np.asarray([1.0] * 50 + [0.01] * 50)
-    chosen = np.concatenate([explore(draws(key), weights, 10) for key in range(100)])
-    assert np.mean(chosen < 50) > 0.9
 
 
 # Blacklist
