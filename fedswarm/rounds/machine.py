@@ -368,9 +368,10 @@ class RoundMachine:
 
     def _tick(self, now_s: float) -> list[Instruction]:
         cluster = self.job.cluster
-        if self.phase is Phase.GATHERING and self.roster and now_s - self._joined_s > LATECOMERS_S:
+        overdue = now_s - self._started_s > cluster.start_timeout_s
+        if self.phase is Phase.GATHERING and self.roster and (overdue or now_s - self._joined_s > LATECOMERS_S):
             return self._start()
-        if self.phase is Phase.GATHERING and now_s - self._started_s > cluster.start_timeout_s:
+        if self.phase is Phase.GATHERING and overdue:
             waited = f"no executor registered within {cluster.start_timeout_s:g} s (cluster.start_timeout_s)"
             return self._fail(RunFailedError(f"{waited}; see logs/executor-*.log"), now_s)
         patience_s = cluster.rejoin_timeout_s + cluster.dead_after_s
@@ -379,11 +380,11 @@ class RoundMachine:
             return self._fail(RunFailedError(f"all executors are gone and none came back{fault}"), now_s)
         late = self._active.expire(now_s, cluster.lease_timeout_s) if self._active else []
         late += self._test.expire(now_s, cluster.lease_timeout_s) if self._test else []
-        overdue: list[Instruction] = [
+        told: list[Instruction] = [
             msg.WriteRecord(records.LeasesOverdue(self.round_index, executor, leases))
             for executor, leases in sorted(Counter(late).items())
         ]
-        return overdue + (self._advance(now_s) if late else [])
+        return told + (self._advance(now_s) if late else [])
 
     def _fail(self, error: RunFailedError, now_s: float) -> list[Instruction]:
         return self._finish("failed", str(error), now_s, error)

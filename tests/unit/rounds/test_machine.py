@@ -447,6 +447,12 @@ def test_the_run_starts_without_executors_that_stay_away() -> None:
     assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 19.0))
 
 
+def test_a_short_start_timeout_ends_the_wait_for_the_missing() -> None:
+    machine = RoundMachine(job(cluster={"executors": 3, "start_timeout_s": 4}), 0.0, open_world(job()).make)
+    machine.handle(msg.ExecutorJoined("a", "h:1", LAYOUT, CLIENTS, 3), 1.0)
+    assert any(isinstance(i, msg.RequestInitialModel) for i in machine.handle(msg.Tick(), 5.0))
+
+
 def test_a_run_that_no_executor_joins_fails_with_a_clear_message() -> None:
     machine = RoundMachine(job(cluster={"start_timeout_s": 10}), 0.0, open_world(job()).make)
     finish = machine.handle(msg.Tick(), 11.0)[-1]
