@@ -126,10 +126,6 @@ class TracedClientTime:
         """When ``mbit`` megabits begun at ``start_s`` are through, at downlink speed; infinite if never."""
         return self.network.finish(start_s, mbit)
 
-    def is_active(self, now_s: float) -> bool:
-        """Whether the device is there at ``now_s``."""
-        return self.active.leaves(now_s) > now_s
-
     def active_throughout(self, start_s: float, end_s: float) -> bool:
         """Whether the device stays during the whole of ``[start_s, end_s)``; true for an empty span."""
         return end_s <= start_s or self.active.leaves(start_s) >= end_s

@@ -121,10 +121,6 @@ class StaticClientTime:
         """Size over speed."""
         return start_s + mbit / self.link_mbps
 
-    def is_active(self, now_s: float) -> bool:
-        """Always."""
-        return True
-
     def active_throughout(self, start_s: float, end_s: float) -> bool:
         """Always."""
         return True

@@ -46,10 +46,6 @@ class ClientTime(Protocol):
         """When ``mbit`` megabits begun at ``start_s`` are through, at downlink speed; infinite if never."""
         ...
 
-    def is_active(self, now_s: float) -> bool:
-        """Whether the device is there at ``now_s``."""
-        ...
-
     def active_throughout(self, start_s: float, end_s: float) -> bool:
         """Whether the device stays during the whole of ``[start_s, end_s)``."""
         ...

@@ -178,7 +178,7 @@ async def test_a_task_reaches_the_engine_whole(bench: Workbench, engine: Engine)
     assert steps == ClientTask(2, 6, 5, 0.03)
     assert timed.budget is not None and (timed.budget.start_s, timed.budget.budget_s) == (40.0, 60.0)
     device: Any = timed.budget.device
-    assert device.is_active(40.0)
+    assert device.active_throughout(40.0, 100.0)
 
 
 async def test_blocks_are_tested_as_asked(bench: Workbench) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ def test_a_client_alone_gets_the_planned_times_to_the_last_bit(
     ends = start + planned.total_s
     stays = world.active_throughout(everybody, start, ends)
     assert alone.active_throughout(start, float(ends[client])) == stays[client]
-    assert alone.is_active(start) == (client in world.online(start))
+    here = alone.active_throughout(start, math.nextafter(start, math.inf))
+    assert here == (client in world.online(start))
 
 
 @pytest.mark.parametrize("client", [1, 4])

@@ -45,9 +45,6 @@ class Changing:
     def finish_transfer(self, start_s, mbit):
         return self._finish(self.bandwidth_mbps, any(self.mbps), start_s, mbit)
 
-    def is_active(self, now_s):
-        return not any(start <= now_s < end for start, end in self.away)
-
     def active_throughout(self, start_s, end_s):
         return not any(start < end_s and start_s < end for start, end in self.away)
 
