@@ -39,7 +39,15 @@ def test_a_verified_folder_is_left_alone(installed, tmp_path, monkeypatch):
     fetch("fashion_mnist", tmp_path / "data")
 
 
-@pytest.mark.parametrize("damage", [b"", b"not gzip", gzip.compress(b"other"), gzip.compress(b"train x")[:-3]])
+DAMAGED = {
+    "empty": b"",
+    "not gzip": b"not gzip",
+    "other content": gzip.compress(b"other"),
+    "cut short": gzip.compress(b"train x")[:-3],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)  # content as an id would differ between workers
 def test_a_wrong_file_in_the_folder_is_replaced(installed, tmp_path, damage):
     folder = fetch("fashion_mnist", tmp_path / "data")
     (folder / "train-x.gz").write_bytes(damage)
