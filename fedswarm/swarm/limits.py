@@ -1,0 +1,58 @@
+"""How much a peer takes on, how long it waits, and how often it speaks: every bound of the swarm in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedswarm.swarm.chunks import MIB
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one peer. Times in seconds, sizes in bytes, rates in bits a second."""
+
+    # Links
+    heartbeat_s: float = 1.0
+    """Silence on a link after which we say that we are alive."""
+    dead_after_s: float = 8.0
+    """Silence of the other side after which a link counts as dead."""
+    most_links: int = 1024
+    """Links kept at a time; whoever comes later is sent away."""
+    acquaintances_every_s: float = 2.0
+    """Pause between two rounds of peer exchange."""
+    acquaintances_at_once: int = 50
+    """Most peers named in one message of peer exchange (BEP 11 has the same bound)."""
+    fewest_links: int = 3
+    """With fewer links than this, and nobody introduced left to dial, acquaintances of others are dialled."""
+
+    # Requests
+    pipeline_bytes: int = 8 * MIB
+    """Most that is asked for ahead of one holder."""
+    silence_s: float = 30.0
+    """A holder that owes answers and brings none for this long is given up."""
+    publisher_attempts: int = 3
+    """Dials in a row that may fail before a publisher counts as gone."""
+    starvation_s: float = 5.0
+    """Once the publisher is gone: how long peers may bring nothing before a fetch fails."""
+    push_patience_s: float = 1.5
+    """A chunk that somebody holds for this long and nobody pushed here is asked for."""
+
+    # Uploads
+    upload_slots: int = 8
+    """Peers whose requests are answered at a time, one of them drawn at random."""
+    rechoke_s: float = 2.0
+    """Pause between two decisions on who is answered."""
+    optimistic_rechokes: int = 3
+    """Decisions that the drawn one stays."""
+    inflight_s: float = 0.15
+    """Frames under way without a receipt, in seconds of our uplink."""
+    most_inflight_bytes: int = 64 * MIB
+    """The same in bytes, for links faster than memory should pay for."""
+    owner_backlog_s: float = 0.8
+    """How much a publisher leaves to one owner to relay, in seconds of the owner's uplink."""
+
+    # News
+    have_every_s: float = 0.1
+    """Chunks that arrived within this time are announced together."""
+    have_publisher_every_s: float = 0.05
+    """The same towards the publisher, who schedules by it."""
