@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.messages import Address, Hello, Message, Receipt
@@ -88,15 +89,26 @@ class Departed:
     peer: str
 
 
+class Spreading(Enum):
+    """How a publisher brings weights to those who are interested."""
+
+    ANSWER = "answer"
+    """Everybody may ask for everything: for fetches from the publisher alone."""
+    SEED = "seed"
+    """Super-seeding (BEP 16): each chunk is shown to one peer first, the others get it from peers; for any topology."""
+    PUSH = "push"
+    """Relay push: each chunk is handed to one owner, who passes it on to all; for peers that are all linked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """This peer is the publisher of these weights and holds them; of a manifest without digests, nothing yet.
 
-    ``push`` spreads them by relay push to whoever is interested. ``offer`` tells the linked peers, and those they tell.
+    ``offer`` tells all peers, from neighbour to neighbour.
     """
 
     manifest: Manifest
-    push: bool
+    spreading: Spreading
     offer: bool
 
 

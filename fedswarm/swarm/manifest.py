@@ -37,6 +37,9 @@ class Manifest:
 
     Fields as in ``proto/fedswarm/v1/common.proto``. ``root`` covers all other fields, so two equal roots mean the same
     weights and two peers can compare one digest.
+
+    Without ``digests`` the weights are still being made, chunk by chunk: their publisher tells each digest when the chunk
+    is final (:class:`~fedswarm.swarm.messages.Final`), and nobody else's word counts.
     """
 
     job: str
@@ -61,10 +64,15 @@ class Manifest:
         """The peer that publishes them: ``source`` up to a slash."""
         return self.source.partition("/")[0]
 
-    @property
+    @cached_property
     def chunks(self) -> int:
         """How many chunks there are."""
-        return len(self.digests)
+        return -(-self.total_bytes // self.chunk_bytes)
+
+    @property
+    def grows(self) -> bool:
+        """Whether digests come one by one, as chunks become final."""
+        return not self.digests
 
     @cached_property
     def element(self) -> np.dtype[Any]:
@@ -81,11 +89,12 @@ class Manifest:
         where = self.range(index)
         return int(where.stop - where.start)
 
-    def verify(self, index: int, payload: bytes | memoryview) -> bool:
-        """Whether ``payload`` is chunk ``index``, byte for byte."""
+    def verify(self, index: int, payload: bytes | memoryview, digest: bytes | None = None) -> bool:
+        """Whether ``payload`` is chunk ``index``, byte for byte; ``digest`` is the publisher's word if the set grows."""
         if not 0 <= index < self.chunks or len(payload) != self.chunk_size(index):
             return False
-        return blake3(payload).digest() == self.digests[index]
+        expected = digest if self.grows else self.digests[index]
+        return expected is not None and blake3(payload).digest() == expected
 
     def check(self) -> None:
         """Raises :class:`WireError` for a manifest beyond bounds, :class:`IntegrityError` for a wrong root."""
@@ -115,11 +124,10 @@ class Manifest:
         if not 0 < self.total_bytes <= MAX_TOTAL_BYTES or self.total_bytes % self.element.itemsize:
             yield f"total_bytes {self.total_bytes} is no number of {self.dtype} up to {MAX_TOTAL_BYTES} bytes"
             return
-        expected = -(-self.total_bytes // self.chunk_bytes)
-        if self.chunks != expected or any(len(digest) != DIGEST_BYTES for digest in self.digests):
-            yield f"{self.chunks} digests for {expected} chunks of {DIGEST_BYTES}-byte digests"
-        if len(self.importance) not in (0, expected):
-            yield f"{len(self.importance)} importance values for {expected} chunks"
+        if len(self.digests) not in (0, self.chunks) or any(len(digest) != DIGEST_BYTES for digest in self.digests):
+            yield f"{len(self.digests)} digests for {self.chunks} chunks of {DIGEST_BYTES}-byte digests"
+        if len(self.importance) not in (0, self.chunks):
+            yield f"{len(self.importance)} importance values for {self.chunks} chunks"
 
 
 def build_manifest(
@@ -152,6 +160,38 @@ def build_manifest(
         sample_count=sample_count,
         importance=importance,
     )
+    return _sealed(draft)
+
+
+def growing_manifest(
+    elements: int,
+    dtype: str,
+    *,
+    job: str,
+    round_index: int,
+    source: str,
+    schema_hash: str,
+    chunk_bytes: int | None = None,
+    sample_count: int = 0,
+) -> Manifest:
+    """The manifest of ``elements`` numbers that are still to be made; raises :class:`WireError` as above."""
+    total_bytes = elements * np.dtype(dtype).itemsize
+    return _sealed(
+        Manifest(
+            job=job,
+            round=round_index,
+            source=source,
+            schema_hash=schema_hash,
+            dtype=dtype,
+            total_bytes=total_bytes,
+            chunk_bytes=chunk_bytes or chunk_bytes_for(total_bytes),
+            digests=(),
+            sample_count=sample_count,
+        )
+    )
+
+
+def _sealed(draft: Manifest) -> Manifest:
     manifest = replace(draft, root=_root(draft))
     manifest.check()
     return manifest
