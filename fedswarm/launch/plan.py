@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from fedswarm.jobs.built_in import PARTITIONS_WITH_OWN_CLIENTS
-from fedswarm.jobs.schema import Job
+from fedswarm.jobs.schema import ClusterSection, Job
 from fedswarm.rounds.exchange_choice import spreads_by_peers
 
 MODEL_WEIGHT_BYTES: Final = 4  # a model version travels as float32
@@ -61,8 +61,16 @@ class LaunchPlan:
 
 
 def module_of(services: str, role: str) -> str:
-    """The module that is started for a role, e.g. ``services.tracker.main``."""
-    return f"{services}.{role}.main"
+    """The module that is started for a role: for ``tracker`` as for ``tracker-2`` it is ``services.tracker.main``."""
+    return f"{services}.{role.partition('-')[0]}.main"
+
+
+def tracker_ports(cluster: ClusterSection) -> dict[str, int]:
+    """The port of each tracker by its role, 0 for a free one. An only tracker has no number."""
+    if cluster.trackers == 1:
+        return {"tracker": cluster.tracker_port}
+    first = cluster.tracker_port
+    return {f"tracker-{number}": first and first + number - 1 for number in range(1, cluster.trackers + 1)}
 
 
 def plan_launch(job: Job, services: str = "services") -> LaunchPlan:
@@ -99,8 +107,12 @@ def _processes(job: Job, services: str) -> tuple[PlannedProcess, ...]:
         PlannedProcess(f"executor-{number}", module_of(services, "executor"), cluster.host, None)
         for number in range(1, cluster.executors + 1)
     )
+    trackers = (
+        PlannedProcess(role, module_of(services, role), cluster.host, port)
+        for role, port in tracker_ports(cluster).items()
+    )
     return (
-        PlannedProcess("tracker", module_of(services, "tracker"), cluster.host, cluster.tracker_port),
+        *trackers,
         PlannedProcess("aggregator", module_of(services, "aggregator"), cluster.host, cluster.aggregator_port),
         PlannedProcess("zygote", "fedswarm.launch.zygote", cluster.host, None),
         *executors,

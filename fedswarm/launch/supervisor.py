@@ -1,6 +1,6 @@
 """The supervisor: parent of a run's processes, ``python -m fedswarm.launch.supervisor RUN``.
 
-It starts tracker, aggregator and (through the zygote) the executors, keeps ``run.json`` true, and sees to it that they
+It starts trackers, aggregator and (through the zygote) the executors, keeps ``run.json`` true, and sees to it that they
 end together: when the aggregator ends, when no executor is left, on SIGTERM (a second one hurries), and when its own
 lifeline ends because an attached driver died. Should the supervisor itself be killed, its processes notice the end of
 *their* lifeline and leave.
@@ -28,7 +28,7 @@ from fedswarm.launch.executor_pool import ExecutorPool
 from fedswarm.launch.failures import describe_exit
 from fedswarm.launch.journal import RunJournal
 from fedswarm.launch.member import Member
-from fedswarm.launch.plan import module_of
+from fedswarm.launch.plan import module_of, tracker_ports
 from fedswarm.launch.processes import session_members
 from fedswarm.launch.run_folder import RunFolder
 from fedswarm.launch.run_state import INTERRUPTED, Phase
@@ -108,8 +108,11 @@ class Supervisor:
             self._lifeline_fd,
             self._changed,
         )
-        tracker = await self._start_service("tracker", ["--host", cluster.host, "--port", str(cluster.tracker_port)])
-        tracker_flags = ["--tracker", str(tracker.target)]
+        trackers = [
+            await self._start_service(role, ["--host", cluster.host, "--port", str(port)])
+            for role, port in tracker_ports(cluster).items()
+        ]
+        tracker_flags = ["--tracker", ",".join(str(tracker.target) for tracker in trackers)]
         job_flags = ["--job", str(folder.job_file), "--run-folder", str(folder.path)]
         binding = ["--host", cluster.host, "--port", str(cluster.aggregator_port)]
         text_log = ["--text-log", self._journal.state.text_log]

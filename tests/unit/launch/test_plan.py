@@ -19,6 +19,14 @@ def test_a_plan_lists_every_process():
     assert [process.port for process in plan.processes[:3]] == [7000, 0, None]
 
 
+@pytest.mark.parametrize(("port", "ports"), [(0, [0, 0, 0]), (7000, [7000, 7001, 7002])])
+def test_several_trackers_have_numbers_and_consecutive_ports(port, ports):
+    trackers = plan_launch(job(cluster={"trackers": 3, "tracker_port": port})).processes[:3]
+    assert [tracker.role for tracker in trackers] == ["tracker-1", "tracker-2", "tracker-3"]
+    assert {tracker.module for tracker in trackers} == {"services.tracker.main"}
+    assert [tracker.port for tracker in trackers] == ports
+
+
 @pytest.mark.parametrize(
     ("sections", "sampled", "training"),
     [
