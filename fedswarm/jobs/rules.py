@@ -29,6 +29,17 @@ def beats_before_death(dead_after_s: float, heartbeat_s: float) -> str | None:
     )
 
 
+def port_for_each_tracker(trackers: int, tracker_port: int) -> str | None:
+    """Trackers take consecutive ports."""
+    last = tracker_port + trackers - 1
+    if tracker_port == 0 or last <= 65535:
+        return None
+    return (
+        f"{trackers} trackers from port {tracker_port} on would need port {last};"
+        f" write tracker_port: {65536 - trackers} or less"
+    )
+
+
 def map_with_path(kind: str, path: str | None) -> str | None:
     """A client map is a file."""
     if kind != "data_map" or path is not None:
@@ -71,3 +82,21 @@ def pyramidfl_in_fixed_steps(policy: str, adaptive: bool, local_epochs: int | No
             " write another selection.policy, or training.adaptive.enabled: false"
         )
     return "pyramidfl starts from a number of steps; write training.local_steps in place of training.local_epochs"
+
+
+def one_shape_of_a_link(link: str, up_mbps: float | None, down_mbps: float | None) -> str | None:
+    """A link that is emulated has its own speeds."""
+    if link == "none" or (up_mbps is None and down_mbps is None):
+        return None
+    given = "up_mbps" if up_mbps is not None else "down_mbps"
+    return f"link {link!r} and {given} both say how fast a link is; leave {given} away, or write link: none"
+
+
+def device_for_each_link(link: str, experiment_mode: str) -> str | None:
+    """An executor of a simulation hosts many devices and has the link of none."""
+    if link != "device" or experiment_mode == "deployment":
+        return None
+    return (
+        "an executor has the link of its device only where it is one: write experiment_mode: deployment, or name a"
+        " class of devices such as exchange.shaping.link: smartphone_low"
+    )

@@ -10,10 +10,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from fedswarm.jobs.exchange_sections import ExchangeSection
 from fedswarm.jobs.rules import (
     Rule,
     beats_before_death,
+    device_for_each_link,
     map_with_path,
+    port_for_each_tracker,
     pyramidfl_in_fixed_steps,
     shard_for_each_device,
     simulated_budget,
@@ -27,19 +30,24 @@ Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", json_schema_extra={"patternErrorMessage": NAME_RULE})
 ]
 Clients = Annotated[int, Field(ge=1)]
-ChunkKib = Annotated[int, Field(ge=16, le=4096)]
 
 
 class ClusterSection(Section):
     """Which processes run, and where."""
 
-    rules = (Rule((("dead_after_s",), ("heartbeat_s",)), beats_before_death),)
+    rules = (
+        Rule((("dead_after_s",), ("heartbeat_s",)), beats_before_death),
+        Rule((("trackers",), ("tracker_port",)), port_for_each_tracker),
+    )
 
     launcher: Literal["local"] = Field("local", description="how processes are started")
     executors: int = Field(2, ge=1, le=4096, description="executor processes; in deployment the real clients")
     host: Text = Field("127.0.0.1", description="address to bind; loopback unless the cluster spans hosts")
     aggregator_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
-    tracker_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
+    trackers: int = Field(1, ge=1, le=16, description="trackers; peers use all of them, and do with those left")
+    tracker_port: int = Field(
+        0, ge=0, le=65535, description="0 takes free ports; otherwise the first tracker's, the next port the second's"
+    )
     cohort_clients: Clients | Literal["auto"] = Field("auto", description="clients in one lease of work")
     heartbeat_s: float = Field(1.0, ge=0.05, description="seconds between heartbeats on an executor's session")
     dead_after_s: float = Field(
@@ -148,18 +156,6 @@ class DevicesSection(Section):
     network_scale: float | None = Field(None, gt=0, description="scales transfer time; clock_factor when absent")
 
 
-class ExchangeSection(Section):
-    """How weights travel."""
-
-    broadcast: Literal["auto", "swarm", "direct"] = Field(
-        "auto", description="model versions travel by peers or from one to all; auto decides by their size"
-    )
-    chunk_kib: ChunkKib | Literal["auto"] = Field(
-        "auto", description="chunk size in KiB; auto follows the model's size"
-    )
-    pipeline_mib: int = Field(8, ge=1, le=256, description="MiB asked for ahead of each peer")
-
-
 class Job(Section):
     """A whole job, as ``job.yml`` in the run folder shows it resolved."""
 
@@ -173,6 +169,7 @@ class Job(Section):
             (("selection", "policy"), ("training", "adaptive", "enabled"), ("training", "local_epochs")),
             pyramidfl_in_fixed_steps,
         ),
+        Rule((("exchange", "shaping", "link"), ("experiment_mode",)), device_for_each_link),
     )
 
     job_name: Name = Field("demo_job", description="names the run folder and <job_name>_logging")

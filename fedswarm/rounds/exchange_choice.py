@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fedswarm.jobs.schema import ExchangeSection
+from fedswarm.jobs.exchange_sections import ExchangeSection
 
 # Below this much traffic in all, asking around costs more than the source's uplink does.
 SWARM_FROM_BYTES: Final = 4 * 1024 * 1024

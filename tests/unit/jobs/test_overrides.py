@@ -69,6 +69,7 @@ ANOTHER = {
     "devices.population": "default",
     "exchange.broadcast": "direct",
     "exchange.chunk_kib": "64",
+    "exchange.shaping.link": "smartphone_low",
 }
 LEAVES = [setting.dotted for setting in settings().values() if not setting.is_section]
 

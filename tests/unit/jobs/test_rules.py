@@ -64,3 +64,22 @@ def test_a_rule_about_a_value_that_does_not_fit_waits_for_the_value():
 def test_rules_hold_for_jobs_made_in_python_too(make):
     with pytest.raises(ValidationError):
         make()
+
+
+def test_each_tracker_has_a_port():
+    assert parse_job("cluster: {trackers: 3, tracker_port: 65533}").job.cluster.trackers == 3
+    told = complaint_about("cluster: {trackers: 3, tracker_port: 65534}")
+    assert told.startswith("job.yml:1:21: cluster.trackers: 3 trackers from port 65534 on would need port 65536")
+    assert told.endswith("write tracker_port: 65533 or less")
+
+
+def test_a_link_has_one_speed():
+    assert parse_job("exchange: {shaping: {up_mbps: 5, down_mbps: 20}}").job.exchange.shaping.link == "none"
+    told = complaint_about("exchange: {shaping: {link: raspberry_pi, down_mbps: 20}}")
+    assert "exchange.shaping.link: link 'raspberry_pi' and down_mbps both say" in told
+
+
+def test_only_an_executor_that_is_one_device_has_its_link():
+    text = "exchange: {shaping: {link: device}}\n"
+    assert "write experiment_mode: deployment, or name a class" in complaint_about(text)
+    assert parse_job(f"experiment_mode: deployment\n{text}").job.exchange.shaping.link == "device"

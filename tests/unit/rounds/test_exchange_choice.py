@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedswarm.jobs.schema import ExchangeSection
+from fedswarm.jobs.exchange_sections import ExchangeSection
 from fedswarm.rounds.exchange_choice import SWARM_FROM_BYTES, chosen_chunk_bytes, spreads_by_peers
 
 
