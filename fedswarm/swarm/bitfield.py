@@ -36,7 +36,30 @@ class Bitfield:
         self.count -= was_held
         return was_held
 
+    def add_packed(self, packed: bytes) -> NDArray[np.intp]:
+        """Adds chunks given as bits, chunk ``i`` in bit ``i mod 8`` of byte ``i // 8``; returns the newly held.
+
+        Raises :class:`WireError` for bits of another number of chunks.
+        """
+        size = len(self.bits)
+        bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little").astype(np.bool_)
+        if len(packed) != -(-size // 8) or bits[size:].any():
+            raise WireError(f"a bitfield of {len(packed)} bytes for weights of {size} chunks, or with bits beyond them")
+        fresh = np.flatnonzero(bits[:size] & ~self.bits)
+        self.bits[fresh] = True
+        self.count += len(fresh)
+        return fresh
+
+    def packed(self) -> bytes:
+        """All chunks as bits, in the form that :meth:`add_packed` takes."""
+        return np.packbits(self.bits, bitorder="little").tobytes()
+
     def runs(self) -> list[tuple[int, int]]:
         """The held chunks as maximal ``(first, count)`` runs, in order."""
-        edges = np.flatnonzero(np.diff(self.bits, prepend=False, append=False))
-        return [(int(first), int(end - first)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+        return runs_of(np.flatnonzero(self.bits))
+
+
+def runs_of(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Ascending, distinct indices as maximal ``(first, count)`` runs."""
+    pieces = np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1) if len(indices) else []
+    return [(int(piece[0]), len(piece)) for piece in pieces]

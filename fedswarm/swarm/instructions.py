@@ -107,16 +107,5 @@ class CloseDelivery:
 
 
 Instruction = (
-    Send
-    | Deliver
-    | Acknowledge
-    | Accept
-    | Completed
-    | Expired
-    | Failed
-    | Offered
-    | Dial
-    | HangUp
-    | Ban
-    | CloseDelivery
+    Send | Deliver | Acknowledge | Accept | Completed | Expired | Failed | Offered | Dial | HangUp | Ban | CloseDelivery
 )

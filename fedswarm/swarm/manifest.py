@@ -27,6 +27,11 @@ class Key(NamedTuple):
     round: int
     source: str
 
+    @property
+    def publisher(self) -> str:
+        """The peer that publishes them: ``source`` up to a slash."""
+        return self.source.partition("/")[0]
+
     def __str__(self) -> str:
         return f"round {self.round} of {self.source!r}"
 
@@ -38,8 +43,8 @@ class Manifest:
     Fields as in ``proto/fedswarm/v1/common.proto``. ``root`` covers all other fields, so two equal roots mean the same
     weights and two peers can compare one digest.
 
-    Without ``digests`` the weights are still being made, chunk by chunk: their publisher tells each digest when the chunk
-    is final (:class:`~fedswarm.swarm.messages.Final`), and nobody else's word counts.
+    Without ``digests`` the weights are still being made, chunk by chunk: their publisher tells each digest when the
+    chunk is final (:class:`~fedswarm.swarm.messages.Final`), and nobody else's word counts.
     """
 
     job: str
@@ -61,8 +66,8 @@ class Manifest:
 
     @property
     def publisher(self) -> str:
-        """The peer that publishes them: ``source`` up to a slash."""
-        return self.source.partition("/")[0]
+        """The peer that publishes them."""
+        return self.key.publisher
 
     @cached_property
     def chunks(self) -> int:
@@ -90,7 +95,7 @@ class Manifest:
         return int(where.stop - where.start)
 
     def verify(self, index: int, payload: bytes | memoryview, digest: bytes | None = None) -> bool:
-        """Whether ``payload`` is chunk ``index``, byte for byte; ``digest`` is the publisher's word if the set grows."""
+        """Whether ``payload`` is chunk ``index``, byte for byte; ``digest`` is the publisher's word if they grow."""
         if not 0 <= index < self.chunks or len(payload) != self.chunk_size(index):
             return False
         expected = digest if self.grows else self.digests[index]

@@ -1,41 +1,53 @@
-"""Which chunk to ask a holder for. The rules, in the order they are weighed:
+"""Which chunk to ask a neighbour for. The rules, in the order they are weighed:
 
-1. Only chunks that are not held, not asked for already, and known to be held by whom we ask.
-2. *Ownership.* Of the peers that fetch the same weights, one owns each chunk (:mod:`~fedswarm.swarm.ownership`). The
-   owner takes it from the publisher, the others take it from peers: so the publisher uploads about one copy in all.
-3. The publisher is asked for a chunk of another owner only when nobody that answers holds it and the owner is gone or
-   late; lateness moves ownership (:meth:`~fedswarm.swarm.exchange.Exchange`), so rule 2 covers it.
-4. *Rarest first*: the chunk held by the fewest peers, since what one peer holds may leave with it.
-5. Ties are broken by keyed random numbers, different at each peer, so that neighbours fetch different chunks and have
-   something to exchange.
-6. *Balance*: the least loaded holder picks first, and none is asked for more than its window of bytes.
-7. *End game*: when every missing chunk has been asked for, one that keeps us waiting much longer than its holder
-   usually does is asked of one other peer. Never of a third, never of the publisher.
+1. Only chunks that are wanted, not held, not asked for already, verifiable, and held by whom we ask.
+2. *Pushed weights*: what somebody is about to send is not asked for; only chunks that a neighbour has held for long
+   without anybody pushing them here (:meth:`~fedswarm.swarm.fetching.Fetching`) are.
+3. *Rarest first* while there is time: the chunk held by the fewest neighbours, since what one holds may leave with it.
+4. *Importance* breaks ties of rarity, and takes over as the deadline nears: the score is
+   ``(1 - theta) * rarity rank + theta * importance rank``, theta as in :meth:`~fedswarm.swarm.content.Fetch.urgency`.
+5. What is left of ties is broken by keyed random numbers, different at each peer, so that neighbours fetch different
+   chunks and have something to exchange.
+6. *Across sets of weights* the same score decides, so that all sources of a round come in evenly.
+7. *Balance*: the least loaded neighbour picks first, and none is asked for more than its window of bytes.
+8. *End game*: when nothing else is left to ask for, a chunk that keeps us waiting much longer than its holder usually
+   does is asked of one other. Never of a third; whoever loses the race gets a CANCEL.
+
+Do not forget to look at all of them when one changes.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.swarm.download import Download
+from fedswarm.swarm.content import Content, dense_rank
 
 
-def pick_from_peer(download: Download, peer: str) -> int | None:
-    """The chunk to ask a peer for, or ``None``."""
-    member = download.members.get(peer)
-    if member is None or not member.counted:
+class Candidate(NamedTuple):
+    """A chunk to ask for; the smallest is the one to take."""
+
+    score: float
+    tie: float
+    index: int
+
+
+def pick(content: Content, peer: str, allowed: NDArray[np.bool_], theta: float) -> Candidate | None:
+    """The best chunk of ``allowed`` to ask ``peer`` for, or ``None``; ``theta`` weighs importance against rarity."""
+    member = content.members.get(peer)
+    if member is None:
         return None
-    return _rarest(download, member.held.bits & download.unrequested)
-
-
-def pick_from_publisher(download: Download) -> int | None:
-    """The chunk to ask the publisher for, or ``None``."""
-    return _rarest(download, download.unrequested & download.owned & (download.rarity == 0))
-
-
-def _rarest(download: Download, wanted: NDArray[np.bool_]) -> int | None:
-    candidates = np.flatnonzero(wanted)
+    candidates = np.flatnonzero(member.bits & allowed)
     if len(candidates) == 0:
         return None
-    return int(candidates[np.argmin(download.rarity[candidates] + download.ties[candidates])])
+    rarity = content.rarity[candidates]
+    importance = content.importance_rank[candidates]
+    if theta == 0.0:  # importance only breaks ties of rarity
+        scores, ties = rarity.astype(np.float64), importance + content.ties[candidates] / content.manifest.chunks
+    else:
+        scores = (1 - theta) * dense_rank(rarity) + theta * importance
+        ties = content.ties[candidates]
+    best = int(np.lexsort((ties, scores))[0]) if len(candidates) > 1 else 0
+    return Candidate(float(scores[best]), float(ties[best]), int(candidates[best]))

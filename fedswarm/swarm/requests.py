@@ -1,78 +1,155 @@
-"""Requests made, repeated and given up: the picker's choices applied to the windows of the holders."""
+"""Requests made, repeated and given up: the picker's choices applied to the windows of the neighbours."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection
 
-from fedswarm.swarm import picker
-from fedswarm.swarm.dialogue import Request
-from fedswarm.swarm.download import Download
-from fedswarm.swarm.holder import Holder
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.swarm.content import Content
 from fedswarm.swarm.manifest import Key
+from fedswarm.swarm.messages import Cancel, Want
+from fedswarm.swarm.neighbour import Neighbour
+from fedswarm.swarm.picker import Candidate, pick
+from fedswarm.swarm.state import State
 
 
-def fill(download: Download, holders: Collection[Holder], now_s: float) -> Iterator[Request]:
-    """Asks these holders for as much as their windows allow, always the least loaded first."""
-    names = {holder.name: holder for holder in holders}
-    queue = [(holder.load, holder.name) for holder in holders]
-    heapq.heapify(queue)
-    while queue:
-        _, name = heapq.heappop(queue)
-        holder = names[name]
-        if not holder.may_ask(now_s, download.manifest.chunk_bytes):
-            continue
-        index = _pick(download, name)
-        if index is not None:
-            yield from _request(download, holder, index, now_s)
-            heapq.heappush(queue, (holder.load, name))
+class Requests:
+    """All requests of one peer."""
 
+    def __init__(self, state: State) -> None:
+        self._state = state
 
-def end_game(download: Download, holders: Mapping[str, Holder], now_s: float) -> Iterator[Request]:
-    """Repeats, once and elsewhere, the requests that are late although nothing else is left to ask for."""
-    if download.unrequested.any():
-        return
-    for holder in list(holders.values()):
-        for (key, index), asked in list(holder.asked.items()):
-            alone = key == download.manifest.key and not asked.released and download.requests[index] == 1
-            if alone and holder.pace.overdue(now_s - asked.sent_s):
-                yield from _repeat(download, holder.name, holders, index, now_s)
+    def fill(self, neighbours: Collection[Neighbour]) -> None:
+        """Asks these neighbours for as much as their windows allow, always the least loaded first."""
+        ready = {n.name: n for n in neighbours if not n.peer_choking and not n.stalled}
+        if not ready:
+            return
+        sought = [(content, self._allowed(content), self._theta(content)) for content in self._state.fetching()]
+        sought = [entry for entry in sought if entry[1].any()]
+        queue = [(neighbour.load, name) for name, neighbour in ready.items()] if sought else []
+        heapq.heapify(queue)
+        wants: dict[tuple[str, Key], list[int]] = defaultdict(list)
+        while queue:
+            _, name = heapq.heappop(queue)
+            best = self._best(ready[name], sought)
+            if best is None:
+                continue
+            content, allowed, index = best
+            allowed[index] = False
+            if self._ask(ready[name], content, index):
+                wants[name, content.key].append(index)
+            heapq.heappush(queue, (ready[name].load, name))
+        for (name, key), indices in wants.items():
+            self._state.say(ready[name], Want(key, tuple(indices)))
 
+    def _allowed(self, content: Content) -> NDArray[np.bool_]:
+        """What may be asked for; of pushed weights, what is overdue (rule 2 of the picker)."""
+        fetch, now_s = content.fetch, self._state.now_s
+        assert fetch is not None
+        allowed = content.askable()
+        if fetch.pushed:
+            patience_s = max(self._state.limits.push_patience_s, 3 * fetch.push_lag_s)
+            allowed &= content.known_s + patience_s <= now_s
+        return allowed
 
-def release(holder: Holder, downloads: Mapping[Key, Download]) -> None:
-    """Others may now be asked for whatever this holder owes."""
-    for (key, index), asked in holder.asked.items():
-        if not asked.released and key in downloads:
-            downloads[key].requests[index] -= 1
-        asked.released = True
+    def _theta(self, content: Content) -> float:
+        fetch = content.fetch
+        assert fetch is not None
+        wanted, missing = int(fetch.wanted.sum()), int(content.missing.sum())
+        return fetch.urgency(self._state.now_s, missing, wanted - missing)
 
+    @staticmethod
+    def _best(
+        neighbour: Neighbour, sought: list[tuple[Content, NDArray[np.bool_], float]]
+    ) -> tuple[Content, NDArray[np.bool_], int] | None:
+        found: list[tuple[Candidate, int]] = []
+        for number, (content, allowed, theta) in enumerate(sought):
+            fetch = content.fetch
+            assert fetch is not None
+            may_help = fetch.swarm or neighbour.name == content.manifest.publisher
+            if may_help and neighbour.may_ask(content.manifest.chunk_bytes):
+                candidate = pick(content, neighbour.name, allowed, theta)
+                if candidate is not None:
+                    found.append((candidate, number))
+        if not found:
+            return None
+        candidate, number = min(found)
+        content, allowed, _ = sought[number]
+        return content, allowed, candidate.index
 
-def _pick(download: Download, name: str) -> int | None:
-    if name != download.manifest.publisher:
-        return picker.pick_from_peer(download, name)
-    return None if download.fault else picker.pick_from_publisher(download)
+    def _ask(self, neighbour: Neighbour, content: Content, index: int) -> bool:
+        """Notes a request; False when the neighbour owes this answer already."""
+        content.requests[index] += 1
+        still_due = neighbour.asked.get((content.key, index))
+        if still_due is not None:  # asked for before it stalled, and its answer may yet come
+            still_due.released = False
+            return False
+        neighbour.ask(content.key, index, content.manifest.chunk_size(index), self._state.now_s)
+        return True
 
+    def end_game(self) -> None:
+        """Repeats, once and elsewhere, the requests that are late although nothing else is left to ask for."""
+        over = {content.key: content for content in self._state.fetching() if not content.askable().any()}
+        for slow in list(self._state.neighbours.values()):
+            for (key, index), asked in list(slow.asked.items()):
+                content = over.get(key)
+                if content is None or asked.released or content.requests[index] != 1:
+                    continue
+                if slow.pace.overdue(self._state.now_s - asked.sent_s):
+                    self._repeat(content, slow, index)
 
-def _request(download: Download, holder: Holder, index: int, now_s: float) -> Iterator[Request]:
-    key = download.manifest.key
-    download.requests[index] += 1
-    still_due = holder.asked.get((key, index))
-    if still_due is not None:  # asked for before it stalled, and its answer may yet come
-        still_due.released = False
-        return
-    holder.ask(key, index, download.manifest.chunk_size(index), now_s)
-    yield Request(holder.name, key, index)
+    def _repeat(self, content: Content, slow: Neighbour, index: int) -> None:
+        fetch = content.fetch
+        assert fetch is not None
+        size = content.manifest.chunk_size(index)
+        others = (self._state.neighbours[name] for name, member in content.members.items() if member.bits[index])
+        ready = [other for other in others if other is not slow and other.may_ask(size) and fetch.swarm]
+        if ready:
+            best = min(ready, key=lambda other: (other.load, other.name))
+            if self._ask(best, content, index):
+                self._state.say(best, Want(content.key, (index,)))
 
+    def take_back(self, content: Content, index: int, but: str) -> None:
+        """A chunk came from ``but``: nobody else need send it."""
+        if content.requests[index] <= 0:
+            return
+        for neighbour in self._state.neighbours.values():
+            if neighbour.name != but and (content.key, index) in neighbour.asked:
+                self._void(neighbour, content, index)
+                self._state.say(neighbour, Cancel(content.key, (index,)))
 
-def _repeat(
-    download: Download, slow: str, holders: Mapping[str, Holder], index: int, now_s: float
-) -> Iterator[Request]:
-    size = download.manifest.chunk_size(index)
-    others = [
-        holders[name]
-        for name, member in download.members.items()
-        if member.counted and member.held.bits[index] and name != slow and name in holders
-    ]
-    ready = [other for other in others if other.may_ask(now_s, size)]
-    if ready:
-        yield from _request(download, min(ready, key=lambda other: (other.load, other.name)), index, now_s)
+    def take_all_back(self, content: Content) -> None:
+        """Nothing more is wanted of these weights."""
+        for neighbour in self._state.neighbours.values():
+            indices = [index for key, index in neighbour.asked if key == content.key]
+            for index in indices:
+                self._void(neighbour, content, index)
+            if indices:
+                self._state.say(neighbour, Cancel(content.key, tuple(indices)))
+
+    def void_all(self, neighbour: Neighbour) -> None:
+        """A neighbour will answer nothing of what it was asked for, or may not."""
+        for key, index in list(neighbour.asked):
+            content = self._state.contents.get(key)
+            if content is None:
+                neighbour.take_back(key, index)
+            else:
+                self._void(neighbour, content, index)
+
+    def release(self, neighbour: Neighbour) -> None:
+        """Others may now be asked for whatever this neighbour owes; its answers stay welcome."""
+        for (key, index), asked in neighbour.asked.items():
+            content = self._state.contents.get(key)
+            if content is not None and not asked.released:
+                content.requests[index] -= 1
+            asked.released = True
+
+    def _void(self, neighbour: Neighbour, content: Content, index: int) -> None:
+        asked = neighbour.take_back(content.key, index)
+        if asked is not None:
+            neighbour.cancelled.add((content.key, index))
+            content.requests[index] -= not asked.released

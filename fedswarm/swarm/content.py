@@ -1,0 +1,144 @@
+"""What one peer knows about one set of weights that it publishes, fetches, or has fetched and still serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.swarm.bitfield import Bitfield
+from fedswarm.swarm.events import Spreading
+from fedswarm.swarm.manifest import Key, Manifest
+
+NEVER_S = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the publisher cannot be asked any more."""
+
+    reason: str
+    corrupt: bool
+
+
+@dataclass(slots=True)
+class Fetch:
+    """A fetch in progress: what it wants, with whose help, and until when."""
+
+    wanted: NDArray[np.bool_]
+    swarm: bool
+    deadline_s: float
+    started_s: float
+    publisher_target: str
+    progress_s: float = field(init=False)
+    """When the last chunk was accepted."""
+    publisher_fault: Fault | None = None
+    pushed: bool = False
+    """Whether the publisher pushes: then only what is overdue is asked for."""
+    push_lag_s: float = 0.0
+    """How long after somebody's announcement pushed chunks arrive, smoothed."""
+
+    def __post_init__(self) -> None:
+        self.progress_s = self.started_s
+
+    def urgency(self, now_s: float, missing: int, accepted: int) -> float:
+        """Theta, the weight of importance against rarity: 0 with ample time, 1 at the deadline.
+
+        ``clip((t / T - 0.5) * 2, 0, 1)``, and 0 while the rate so far lets the fetch complete in time.
+        """
+        whole_s = self.deadline_s - self.started_s
+        elapsed_s = now_s - self.started_s
+        if whole_s == NEVER_S or elapsed_s <= 0:
+            return 0.0
+        if accepted and missing * elapsed_s / accepted <= self.deadline_s - now_s:
+            return 0.0
+        return float(np.clip((elapsed_s / whole_s - 0.5) * 2, 0.0, 1.0))
+
+
+@dataclass(slots=True)
+class Content:
+    """Chunk by chunk: held here, asked for, and held by how many neighbours; all arrays have one entry a chunk."""
+
+    manifest: Manifest
+    ties: NDArray[np.float64]
+    """Keyed random numbers in [0, 1) that break ties, so that peers do not march in step."""
+    spreading: Spreading | None = None
+    """How this peer spreads them as their publisher; ``None`` at all others."""
+    fetch: Fetch | None = None
+    held: Bitfield = field(init=False)
+    members: dict[str, Bitfield] = field(default_factory=dict)
+    """What each neighbour holds, as it told."""
+    requests: NDArray[np.int16] = field(init=False)
+    """Unanswered requests."""
+    rarity: NDArray[np.int32] = field(init=False)
+    """How many neighbours that answer hold the chunk."""
+    known_s: NDArray[np.float64] = field(init=False)
+    """Since when some neighbour is known to hold the chunk."""
+    importance_rank: NDArray[np.float64] = field(init=False)
+    """0 for the most important chunk, towards 1 for the least; ties share a rank."""
+    digests: dict[int, bytes] = field(default_factory=dict)
+    """Of final chunks, where the manifest holds none."""
+
+    def __post_init__(self) -> None:
+        chunks = self.manifest.chunks
+        self.held = Bitfield(chunks)
+        self.requests = np.zeros(chunks, dtype=np.int16)
+        self.rarity = np.zeros(chunks, dtype=np.int32)
+        self.known_s = np.full(chunks, NEVER_S)
+        importance = np.frombuffer(self.manifest.importance or bytes(chunks), dtype=np.uint8)
+        self.importance_rank = dense_rank(-importance.astype(np.int16))
+
+    @property
+    def key(self) -> Key:
+        """What names these weights."""
+        return self.manifest.key
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Chunks wanted and not held."""
+        if self.fetch is None:
+            return np.zeros(self.manifest.chunks, dtype=np.bool_)
+        return np.asarray(self.fetch.wanted & ~self.held.bits)
+
+    def askable(self) -> NDArray[np.bool_]:
+        """Chunks wanted, not held, not asked for, and verifiable once they come."""
+        unasked = self.missing & (self.requests == 0)
+        if self.manifest.grows:
+            final = np.zeros(self.manifest.chunks, dtype=np.bool_)
+            final[list(self.digests)] = True
+            unasked &= final
+        return unasked
+
+    def verify(self, index: int, payload: bytes | memoryview) -> bool:
+        """Whether ``payload`` is chunk ``index`` as its publisher made it."""
+        return self.manifest.verify(index, payload, self.digests.get(index))
+
+    def member(self, peer: str) -> Bitfield:
+        """What a neighbour holds, nothing when it was not heard of."""
+        if peer not in self.members:
+            self.members[peer] = Bitfield(self.manifest.chunks)
+        return self.members[peer]
+
+    def note_held(self, fresh: NDArray[np.intp], now_s: float) -> None:
+        """A neighbour that answers holds these chunks, too."""
+        self.rarity[fresh] += 1
+        self.known_s[fresh] = np.minimum(self.known_s[fresh], now_s)
+
+    def discount(self, peer: str, counted: bool) -> None:
+        """Whether what a neighbour holds counts: not while it does not answer."""
+        member = self.members.get(peer)
+        if member is not None:
+            self.rarity += member.bits.astype(np.int32) * (1 if counted else -1)
+
+    def remove_member(self, peer: str, was_counted: bool) -> None:
+        """A neighbour is gone, or no longer holds any of it."""
+        if was_counted:
+            self.discount(peer, counted=False)
+        self.members.pop(peer, None)
+
+
+def dense_rank(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Ranks in [0, 1), equal values sharing one: the smallest has 0."""
+    _, ranks = np.unique(values, return_inverse=True)
+    return np.asarray(ranks / max(1, ranks.max(initial=0) + 1), dtype=np.float64)

@@ -1,0 +1,345 @@
+"""The downloads of one peer: what is asked for, who is late, what arrived, and when a fetch is done or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.randomness import generator
+from fedswarm.swarm.agenda import Intention
+from fedswarm.swarm.bitfield import Bitfield
+from fedswarm.swarm.content import NEVER_S, Content, Fault, Fetch
+from fedswarm.swarm.events import FetchWanted, FrameArrived
+from fedswarm.swarm.instructions import Accept, Acknowledge, Completed, Expired, Failed
+from fedswarm.swarm.manifest import Key, Manifest
+from fedswarm.swarm.messages import Final as FinalDigests
+from fedswarm.swarm.messages import Interested, NotInterested, Runs, Verdict
+from fedswarm.swarm.neighbour import STRAYS_FORGIVEN, Neighbour
+from fedswarm.swarm.requests import Requests
+from fedswarm.swarm.state import State
+
+LOOK_AROUND: Final = Intention("look around")
+LOOK_EVERY_S: Final = 0.1
+FIRST_LOOK_S: Final = 0.02
+
+
+class Fetching:
+    """Part of a :class:`~fedswarm.swarm.peer.Peer`.
+
+    Args:
+        state: what the parts share.
+        seek: has the peer linked with a publisher at an address.
+        ban: ends everything with a neighbour, for a reason.
+    """
+
+    def __init__(self, state: State, seek: Callable[[str, str], None], ban: Callable[[str, str], None]) -> None:
+        self._state = state
+        self._requests = Requests(state)
+        self._seek = seek
+        self._ban = ban
+
+    # ---- fetches --------------------------------------------------------------------------------------------------
+
+    def want(self, event: FetchWanted) -> None:
+        """Begins a fetch; chunks held already stay."""
+        state, manifest = self._state, event.manifest
+        content = self.content(manifest)
+        wanted = np.ones(manifest.chunks, dtype=np.bool_)
+        if event.indices is not None:
+            wanted[:] = False
+            wanted[list(event.indices)] = True
+        deadline_s = NEVER_S if event.deadline_s is None else event.deadline_s
+        content.fetch = Fetch(wanted, event.swarm, deadline_s, state.now_s, event.publisher_target)
+        if self._finished(content):
+            return
+        if manifest.publisher in state.banned:
+            self.publisher_gone(manifest.publisher, "was banned for sending wrong bytes", corrupt=True)
+        for neighbour in state.neighbours.values():
+            self._show_interest(neighbour, content)
+        if not event.swarm and event.publisher_target and manifest.publisher not in state.neighbours:
+            self._seek(manifest.publisher, event.publisher_target)
+        if deadline_s < NEVER_S:
+            state.agenda.put(deadline_s, Intention("deadline", manifest.key))
+        state.agenda.put_unless_earlier(state.now_s + LOOK_EVERY_S, LOOK_AROUND)
+
+    def content(self, manifest: Manifest) -> Content:
+        """What is known of these weights, made when they are first heard of."""
+        known = self._state.contents.get(manifest.key)
+        if known is None or known.manifest.root != manifest.root:
+            purpose = f"chunk order at {self._state.me.peer} of {manifest.source}"
+            draws = generator(self._state.seed, manifest.round, purpose)
+            known = self._state.contents[manifest.key] = Content(manifest, draws.random(manifest.chunks))
+        return known
+
+    def forget(self, key: Key) -> None:
+        """A running fetch ends without a word."""
+        content = self._state.contents.get(key)
+        if content is not None:
+            self._end(content)
+            del self._state.contents[key]
+        for neighbour in self._state.neighbours.values():
+            neighbour.cancelled = {asked for asked in neighbour.cancelled if asked[0] != key}
+
+    def expire(self, key: Key) -> None:
+        """The deadline of a fetch is there: it ends with what it has."""
+        content = self._state.contents.get(key)
+        if content is not None and content.fetch is not None:
+            self._end(content)
+            self._state.out.append(Expired(key))
+
+    def _end(self, content: Content) -> None:
+        if content.fetch is None:
+            return
+        content.fetch = None
+        self._requests.take_all_back(content)
+        self._state.agenda.cancel(Intention("deadline", content.key))
+        for neighbour in self._state.neighbours.values():
+            if content.key in neighbour.wanted_there:
+                neighbour.wanted_there.discard(content.key)
+                self._state.say(neighbour, NotInterested(content.key))
+
+    def _finished(self, content: Content) -> bool:
+        if content.missing.any():
+            return False
+        fetch = content.fetch
+        self._end(content)
+        self._state.out.append(Completed(content.key))
+        if fetch is not None and not fetch.swarm:
+            del self._state.contents[content.key]  # nobody is served what was fetched alone
+        return True
+
+    # ---- links ----------------------------------------------------------------------------------------------------
+
+    def link_up(self, neighbour: Neighbour) -> None:
+        """Somebody new to ask."""
+        for content in self._state.fetching():
+            self._show_interest(neighbour, content)
+
+    def link_down(self, neighbour: Neighbour) -> None:
+        """A neighbour will answer nothing any more; it is no longer among the neighbours."""
+        self._requests.void_all(neighbour)
+        for content in self._state.contents.values():
+            content.remove_member(neighbour.name, was_counted=not neighbour.stalled)
+            fetch = content.fetch
+            if fetch is not None and content.manifest.publisher == neighbour.name:
+                fetch.pushed = False
+                if not fetch.swarm:
+                    self._seek(neighbour.name, fetch.publisher_target or neighbour.target)
+        self._requests.fill(self._state.neighbours.values())
+
+    def publisher_gone(self, publisher: str, reason: str, *, corrupt: bool = False) -> None:
+        """A publisher cannot be asked any more: neighbours must have the rest, or the fetch fails."""
+        for content in list(self._state.fetching()):
+            if content.manifest.publisher == publisher and content.fetch is not None:
+                fault = Fault(f"{publisher} {reason}", corrupt)
+                content.fetch.publisher_fault = content.fetch.publisher_fault or fault
+                content.fetch.pushed = False
+                self._fail_if_hopeless(content)
+
+    def _show_interest(self, neighbour: Neighbour, content: Content) -> None:
+        fetch = content.fetch
+        assert fetch is not None
+        if fetch.swarm or neighbour.name == content.manifest.publisher:
+            neighbour.wanted_there.add(content.key)
+            self._state.say(neighbour, Interested(content.key))
+
+    # ---- what neighbours say --------------------------------------------------------------------------------------
+
+    def heard_bitfield(self, neighbour: Neighbour, key: Key, packed: bytes) -> None:
+        """All chunks that a neighbour holds; raises :class:`WireError` for chunks that do not exist."""
+        self._heard(neighbour, key, lambda member: member.add_packed(packed))
+
+    def heard_have(self, neighbour: Neighbour, key: Key, runs: Runs) -> None:
+        """More chunks that a neighbour holds; raises :class:`WireError` for chunks that do not exist."""
+        for first, count in runs:
+            self._heard(neighbour, key, lambda member, f=first, c=count: member.add_run(f, c))  # type: ignore[misc]
+
+    def heard_final(self, neighbour: Neighbour, message: FinalDigests) -> None:
+        """Digests of final chunks, by their publisher; raises :class:`WireError` for chunks that do not exist."""
+        content = self._state.contents.get(message.key)
+        if content is None or neighbour.name != content.manifest.publisher or not content.manifest.grows:
+            return
+        for index, digest in enumerate(message.digests, message.first):
+            content.digests.setdefault(index, digest)
+        self.heard_have(neighbour, message.key, ((message.first, len(message.digests)),))
+
+    def _heard(self, neighbour: Neighbour, key: Key, add: Callable[[Bitfield], NDArray[np.intp]]) -> None:
+        content = self._state.contents.get(key)
+        if content is None:
+            return
+        fresh = add(content.member(neighbour.name))
+        if not neighbour.stalled:
+            content.note_held(fresh, self._state.now_s)
+        if content.fetch is not None and not content.fetch.pushed and len(fresh):
+            # A moment later, so that chunks that several neighbours announce at once are seen by their rarity.
+            self._state.agenda.put_unless_earlier(self._state.now_s + FIRST_LOOK_S, Intention("fill"))
+
+    def heard_publisher_pushes(self, neighbour: Neighbour, key: Key) -> None:
+        """The publisher wants to hear what we hold: it pushes, so that only what is overdue is asked for."""
+        content = self._state.contents.get(key)
+        if content is not None and content.fetch is not None and content.manifest.publisher == neighbour.name:
+            content.fetch.pushed = True
+
+    def heard_forget(self, neighbour: Neighbour, key: Key) -> None:
+        """A neighbour no longer holds these weights."""
+        content = self._state.contents.get(key)
+        if content is None:
+            return
+        for asked_key, index in list(neighbour.asked):
+            if asked_key == key:
+                self.heard_lack(neighbour, key, (index,))
+        content.remove_member(neighbour.name, was_counted=not neighbour.stalled)
+        if neighbour.name == content.manifest.publisher:
+            self.publisher_gone(neighbour.name, "no longer publishes them")
+
+    def heard_lack(self, neighbour: Neighbour, key: Key, indices: tuple[int, ...]) -> None:
+        """A neighbour cannot answer these requests."""
+        content = self._state.contents.get(key)
+        for index in indices:
+            asked = neighbour.take_answer(key, index, self._state.now_s)
+            if content is None or asked is None:
+                continue
+            content.requests[index] -= not asked.released
+            if content.member(neighbour.name).remove(index) and not neighbour.stalled:
+                content.rarity[index] -= 1
+        self._requests.fill(self._state.neighbours.values())
+
+    def heard_choke(self, neighbour: Neighbour) -> None:
+        """Requests not answered yet are void."""
+        neighbour.peer_choking = True
+        self._requests.void_all(neighbour)
+        self._requests.fill(self._state.neighbours.values())
+
+    def heard_unchoke(self, neighbour: Neighbour) -> None:
+        """Requests are answered from now on."""
+        neighbour.peer_choking = False
+        self._requests.fill([neighbour])
+
+    # ---- chunks ---------------------------------------------------------------------------------------------------
+
+    def arrived(self, neighbour: Neighbour, event: FrameArrived) -> Content | None:
+        """Takes a frame in; returns the weights it belongs to if the chunk was right and new."""
+        key, index, now_s = event.key, event.index, self._state.now_s
+        asked = neighbour.take_answer(key, index, now_s)
+        if asked is not None:
+            neighbour.pace.arrived(now_s - asked.sent_s, len(event.payload))
+            self._answers_again(neighbour)
+        expected = asked is not None or (key, index) in neighbour.cancelled
+        neighbour.cancelled.discard((key, index))
+        content = self._state.contents.get(key)
+        if content is not None and asked is not None:
+            content.requests[index] -= not asked.released
+        verdict = self._judge(content, event)
+        if verdict is None:
+            self._ban(neighbour.name, f"sent chunk {index} of {key} with a wrong digest")
+            return None
+        self._state.out.append(Acknowledge(neighbour.name, key, index, verdict))
+        if verdict is not Verdict.ACCEPTED or content is None:
+            self._count_stray(neighbour, expected or verdict is Verdict.DUPLICATE)
+            self._requests.fill([neighbour])
+            return None
+        self._accept(neighbour, content, index, pushed=asked is None)
+        return content
+
+    def _judge(self, content: Content | None, event: FrameArrived) -> Verdict | None:
+        """What to make of a frame; ``None`` for a wrong chunk."""
+        if content is None:
+            return Verdict.UNWANTED
+        if not 0 <= event.index < content.manifest.chunks:
+            return None
+        if content.held.bits[event.index]:
+            return Verdict.DUPLICATE
+        if content.fetch is None or not content.fetch.wanted[event.index]:
+            return Verdict.UNWANTED
+        if content.manifest.grows and event.index not in content.digests:
+            return Verdict.UNWANTED
+        return Verdict.ACCEPTED if content.verify(event.index, event.payload) else None
+
+    def _accept(self, neighbour: Neighbour, content: Content, index: int, *, pushed: bool) -> None:
+        fetch, now_s = content.fetch, self._state.now_s
+        assert fetch is not None
+        content.held.add_run(index, 1)
+        fetch.progress_s = now_s
+        if pushed and content.known_s[index] < now_s:
+            fetch.push_lag_s += (now_s - content.known_s[index] - fetch.push_lag_s) / 8
+        member = content.member(neighbour.name)
+        if not member.bits[index]:
+            fresh = member.add_run(index, 1)
+            if not neighbour.stalled:
+                content.note_held(fresh, now_s)
+        self._state.out.append(Accept(content.key, index))
+        self._requests.take_back(content, index, but=neighbour.name)
+
+    def go_on(self, content: Content, neighbour: Neighbour) -> None:
+        """After a chunk was accepted and passed on: ends the fetch, or asks for more."""
+        if not self._finished(content):
+            self._requests.fill([neighbour])
+
+    def _count_stray(self, neighbour: Neighbour, excused: bool) -> None:
+        neighbour.strays += not excused
+        if neighbour.strays > STRAYS_FORGIVEN:
+            self._ban(neighbour.name, f"sent {neighbour.strays} chunks that nobody wants")
+
+    # ---- time -----------------------------------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Asks everybody for as much as may be asked."""
+        self._requests.fill(self._state.neighbours.values())
+
+    def look_around(self) -> None:
+        """Regularly while a fetch runs: who is late, what is overdue, what cannot be finished."""
+        for neighbour in list(self._state.neighbours.values()):
+            silent_s = neighbour.silent_s(self._state.now_s)
+            if silent_s > self._state.limits.silence_s:
+                self._requests.void_all(neighbour)
+            elif silent_s > neighbour.pace.timeout_s and not neighbour.stalled:
+                self._requests.release(neighbour)
+                neighbour.stalled = True
+                for content in self._state.contents.values():
+                    content.discount(neighbour.name, counted=False)
+        for content in list(self._state.fetching()):
+            self._fail_if_hopeless(content)
+        self._requests.fill(self._state.neighbours.values())
+        self._requests.end_game()
+        if any(True for _ in self._state.fetching()):
+            self._state.agenda.put_unless_earlier(self._state.now_s + LOOK_EVERY_S, LOOK_AROUND)
+
+    def _answers_again(self, neighbour: Neighbour) -> None:
+        if neighbour.stalled:
+            neighbour.stalled = False
+            for content in self._state.contents.values():
+                content.discount(neighbour.name, counted=True)
+
+    def _fail_if_hopeless(self, content: Content) -> None:
+        """Ends a fetch whose publisher is gone when nobody is left who might hold the rest."""
+        fetch, state = content.fetch, self._state
+        assert fetch is not None
+        starving = state.now_s - fetch.progress_s > state.limits.starvation_s
+        if fetch.swarm and (content.rarity[content.missing] > 0).any():
+            return
+        if fetch.publisher_fault is None:
+            self._look_for_publisher(content, fetch, starving)
+            return
+        if fetch.swarm and state.neighbours and not starving:
+            return
+        missing = int(content.missing.sum())
+        lacking = f"{missing} of {content.manifest.chunks} chunks are missing"
+        reason = f"{content.key}: {lacking} and {fetch.publisher_fault.reason}"
+        corrupt = fetch.publisher_fault.corrupt
+        self._end(content)
+        if not fetch.swarm:
+            del state.contents[content.key]
+        state.out.append(Failed(content.key, reason, corrupt))
+
+    def _look_for_publisher(self, content: Content, fetch: Fetch, starving: bool) -> None:
+        """When neighbours bring nothing, the publisher itself is sought; a fetch without its address is given up."""
+        publisher = content.manifest.publisher
+        if not starving or publisher in self._state.neighbours:
+            return
+        if fetch.publisher_target:
+            self._seek(publisher, fetch.publisher_target)
+        elif fetch.deadline_s == NEVER_S:
+            self.publisher_gone(publisher, "is not linked with anybody who answers")

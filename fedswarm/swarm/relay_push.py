@@ -1,0 +1,204 @@
+"""Relay push: how a publisher brings weights to many peers in little more than the least possible time.
+
+The fluid optimum of one-to-many distribution (Kumar and Ross, "Peer-assisted file distribution: the minimum
+distribution time", 2006) sends each piece from the source to one peer, which passes it on to all others, in proportion
+to the peers' uplinks; what the source's uplink has left, it sends to everybody itself. Here acknowledgements clock that
+schedule, so that nobody has to compute it. The rules:
+
+1. A chunk that was not sent yet goes to an *owner*, who relays it: the peer whose backlog, in seconds of its uplink, is
+   the shortest, and below a bound. The backlog is what it was given and others do not hold yet.
+2. While all owners have enough to do, the publisher sends a chunk to all itself, to the peer furthest behind first.
+3. When every chunk has been given away, the publisher *steals*: it sends chunks itself that the owner with the longest
+   backlog has not sent yet, the last ones first, and relieves the owner of them; only where waiting would take longer.
+4. What nobody is charged with (an owner left, a peer joined late) the publisher sends itself, at the very end: peers
+   get such chunks from one another in the meantime.
+
+More important chunks are given away first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.swarm.bitfield import Bitfield
+from fedswarm.swarm.limits import Limits
+from fedswarm.swarm.manifest import Manifest
+
+STEAL_FACTOR: Final = 1.5
+STEAL_MARGIN_S: Final = 0.1
+FIRST_GUESS_BPS: Final = 8_000_000
+
+
+class Push(NamedTuple):
+    """A frame the publisher is to send: to whom, whether that peer relays it, and whom it relieves of it."""
+
+    peer: str
+    index: int
+    relay: bool
+    relieved: str | None
+
+
+@dataclass(slots=True)
+class _Member:
+    """A peer that wants the weights."""
+
+    held: Bitfield
+    uplink_bps: int
+    coming: set[int] = field(default_factory=set)
+    """Chunks the publisher sent it and that it does not tell of yet."""
+    duties: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    """Chunks it owns and not everybody holds."""
+
+
+class RelayPush:
+    """The schedule of one set of weights, at its publisher."""
+
+    def __init__(self, manifest: Manifest, order: list[int], limits: Limits) -> None:
+        self._manifest = manifest
+        self._limits = limits
+        self._members: dict[str, _Member] = {}
+        self._ungiven = deque(order)
+        self._own: list[int] = []
+        self._lacking = np.zeros(manifest.chunks, dtype=np.int32)
+
+    # ---- who takes part -------------------------------------------------------------------------------------------
+
+    def join(self, peer: str, uplink_bps: int) -> None:
+        """A peer wants the weights; what it holds is told by and by."""
+        if peer not in self._members:
+            self._members[peer] = _Member(Bitfield(self._manifest.chunks), uplink_bps)
+            self._lacking += 1
+
+    def leave(self, peer: str) -> None:
+        """A peer has all it wants, or is gone. Chunks that only it was given are given away again."""
+        member = self._members.pop(peer, None)
+        if member is None:
+            return
+        self._lacking -= ~member.held.bits
+        for index in reversed(member.duties):
+            if not any(other.held.bits[index] for other in self._members.values()):
+                self._ungiven.appendleft(index)
+
+    def complete(self, peer: str) -> None:
+        """A peer says that it has all it wants; it still relays what it owns."""
+        self.holds(peer, np.arange(self._manifest.chunks))
+
+    def holds(self, peer: str, indices: NDArray[np.intp]) -> None:
+        """A peer holds these chunks, from wherever."""
+        member = self._members.get(peer)
+        if member is None:
+            return
+        fresh = indices[~member.held.bits[indices]]
+        member.held.bits[fresh] = True
+        member.held.count += len(fresh)
+        member.coming.difference_update(fresh.tolist())
+        self._lacking[fresh] -= 1
+
+    def hears_load(self, peer: str, uplink_bps: int) -> None:
+        """What a peer knows of its uplink."""
+        if peer in self._members and uplink_bps > 0:
+            self._members[peer].uplink_bps = uplink_bps
+
+    def held_count(self, peer: str) -> int:
+        """How many chunks a peer holds, as far as it told."""
+        member = self._members.get(peer)
+        return 0 if member is None else member.held.count
+
+    @property
+    def members(self) -> list[str]:
+        """The peers that take part."""
+        return list(self._members)
+
+    # ---- the schedule ---------------------------------------------------------------------------------------------
+
+    def next(self, able: set[str], own_bps: int) -> Push | None:
+        """What the publisher should send now, to one of the peers ``able`` to take a frame; ``None`` to wait."""
+        push = self._give_away(able) or self._send_own(able) or self._steal(able, own_bps) or self._rest(able)
+        if push is not None:
+            self._members[push.peer].coming.add(push.index)
+        return push
+
+    def _give_away(self, able: set[str]) -> Push | None:
+        if not self._ungiven:
+            return None
+        index = self._ungiven[0]
+        size_bits = 8 * self._manifest.chunk_size(index)
+        best: tuple[float, str] | None = None
+        for peer, member in self._members.items():
+            if peer in able and not member.held.bits[index] and index not in member.coming:
+                backlog_s = self._backlog_s(member)
+                work_s = size_bits * max(0, int(self._lacking[index]) - 1) / self._bps(member)
+                if backlog_s == 0 or backlog_s + work_s <= self._limits.owner_backlog_s:
+                    best = min(best or (backlog_s, peer), (backlog_s, peer))
+        if best is None:
+            return None
+        self._ungiven.popleft()
+        self._members[best[1]].duties[index] = None
+        return Push(best[1], index, relay=len(self._members) > 1, relieved=None)
+
+    def _send_own(self, able: set[str]) -> Push | None:
+        self._own = [index for index in self._own if self._lacks(index, self._members)]
+        if self._ungiven and able and not any(self._lacks(index, able) for index in self._own):
+            self._own.append(self._ungiven.popleft())
+        for index in self._own:
+            lacking = self._lacks(index, able)
+            if lacking:
+                return Push(self._furthest_behind(lacking), index, relay=False, relieved=None)
+        return None
+
+    def _steal(self, able: set[str], own_bps: int) -> Push | None:
+        """Takes a chunk off the owner with the longest backlog, where that is soon enough to help."""
+        if self._ungiven:
+            return None
+        owners = sorted(((self._backlog_s(m), peer) for peer, m in self._members.items() if m.duties), reverse=True)
+        for backlog_s, owner in owners:
+            for index in reversed(self._members[owner].duties):
+                takes_s = 8 * self._manifest.chunk_size(index) / (own_bps or FIRST_GUESS_BPS)
+                if backlog_s <= STEAL_FACTOR * takes_s + STEAL_MARGIN_S:
+                    break
+                lacking = self._lacks(index, able)
+                if lacking and self._members[owner].held.bits[index]:
+                    return Push(self._furthest_behind(lacking), index, relay=False, relieved=owner)
+        return None
+
+    def _rest(self, able: set[str]) -> Push | None:
+        """What nobody is charged with, once nothing else is left to do."""
+        if self._ungiven or self._own:
+            return None
+        charged = {index for member in self._members.values() for index in member.duties}
+        for index in np.flatnonzero(self._lacking > 0).tolist():
+            lacking = self._lacks(index, able) if index not in charged else []
+            if lacking:
+                return Push(self._furthest_behind(lacking), index, relay=False, relieved=None)
+        return None
+
+    def _lacks(self, index: int, peers: Collection[str]) -> list[str]:
+        """Which of these peers neither hold a chunk nor were sent it by us."""
+        return [
+            peer
+            for peer, member in self._members.items()
+            if not member.held.bits[index] and index not in member.coming and peer in peers
+        ]
+
+    def _furthest_behind(self, peers: list[str]) -> str:
+        return min(peers, key=lambda peer: (self._members[peer].held.count + len(self._members[peer].coming), peer))
+
+    def _backlog_s(self, member: _Member) -> float:
+        """Seconds of its uplink that a peer needs for what it owns; forgets duties that are done."""
+        owed_bytes = 0
+        for index in list(member.duties):
+            others = int(self._lacking[index]) - (not member.held.bits[index])
+            if others <= 0:
+                del member.duties[index]
+            owed_bytes += max(0, others) * self._manifest.chunk_size(index)
+        return 8 * owed_bytes / self._bps(member)
+
+    @staticmethod
+    def _bps(member: _Member) -> int:
+        return member.uplink_bps or FIRST_GUESS_BPS

@@ -1,0 +1,336 @@
+"""The uploads of one peer: who wants what it holds, who is answered, what is announced, pushed and relayed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.swarm.agenda import Intention
+from fedswarm.swarm.bitfield import runs_of
+from fedswarm.swarm.choker import Candidate, Choker
+from fedswarm.swarm.content import Content
+from fedswarm.swarm.events import Spreading
+from fedswarm.swarm.instructions import Deliver
+from fedswarm.swarm.manifest import Key
+from fedswarm.swarm.messages import (
+    Bitfield,
+    Choke,
+    Forget,
+    Have,
+    Interested,
+    Lack,
+    Load,
+    Receipt,
+    Relieve,
+    Unchoke,
+    Verdict,
+)
+from fedswarm.swarm.messages import Final as FinalDigests
+from fedswarm.swarm.neighbour import Neighbour
+from fedswarm.swarm.relay_push import RelayPush
+from fedswarm.swarm.state import State
+from fedswarm.swarm.super_seeding import SuperSeeding
+from fedswarm.swarm.uploads import Chunk, Uploads
+
+RECHOKE: Final = Intention("rechoke")
+UPLOAD: Final = Intention("upload")
+
+
+class Serving:
+    """Part of a :class:`~fedswarm.swarm.peer.Peer`."""
+
+    def __init__(self, state: State, uploads: Uploads) -> None:
+        self._state = state
+        self._uploads = uploads
+        limits = state.limits
+        self._choker = Choker(limits.upload_slots, limits.optimistic_rechokes, state.seed, state.me.peer)
+        self._taken_bytes: dict[str, int] = {}
+        self._pushes: dict[Key, RelayPush] = {}
+        self._seedings: dict[Key, SuperSeeding] = {}
+
+    # ---- what is held ---------------------------------------------------------------------------------------------
+
+    def publish(self, content: Content) -> None:
+        """Begins to spread weights whose publisher this peer is, to those who asked for them already, too."""
+        order = np.lexsort((content.ties, content.importance_rank)).tolist()
+        if content.spreading is Spreading.PUSH:
+            self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits)
+        elif content.spreading is Spreading.SEED:
+            self._seedings[content.key] = SuperSeeding(order)
+        self.welcome_waiting(content)
+
+    def welcome_waiting(self, content: Content) -> None:
+        """Answers those who said they are interested before we knew of the weights."""
+        for neighbour in self._state.neighbours.values():
+            if content.key in neighbour.wanted_here:
+                self._show(neighbour, content)
+        self.upload()
+
+    def forget(self, key: Key) -> None:
+        """Serves these weights no longer."""
+        content = self._state.contents.get(key)
+        self._pushes.pop(key, None)
+        self._seedings.pop(key, None)
+        self._uploads.forget(key)
+        for neighbour in self._state.neighbours.values():
+            neighbour.news.pop(key, None)
+            if neighbour.wanted_here.pop(key, 0) is None and content is not None:
+                self._state.say(neighbour, Forget(key))
+
+    def became_final(self, content: Content, index: int) -> None:
+        """A chunk of weights that grow here can be asked for."""
+        message = FinalDigests(content.key, index, (content.digests[index],))
+        for neighbour in self._state.neighbours.values():
+            if content.key in neighbour.wanted_here:
+                self._state.say(neighbour, message)
+
+    def announce(self, content: Content, index: int, source: str) -> None:
+        """A chunk was accepted: those who want to hear of it and do not hold it are told, soon."""
+        for neighbour in self._state.neighbours.values():
+            if content.key not in neighbour.wanted_here or neighbour.name == source:
+                continue
+            member = content.members.get(neighbour.name)
+            if neighbour.name != content.manifest.publisher and member is not None and member.bits[index]:
+                continue
+            self._note_news(neighbour, content, index)
+        publisher = self._state.neighbours.get(content.manifest.publisher)
+        if publisher is not None and publisher.name == source and content.key in publisher.wanted_here:
+            self._note_news(publisher, content, index)  # a receipt tells it too, but not which copies others sent
+
+    def _note_news(self, neighbour: Neighbour, content: Content, index: int) -> None:
+        limits = self._state.limits
+        is_publisher = neighbour.name == content.manifest.publisher
+        pause_s = limits.have_publisher_every_s if is_publisher else limits.have_every_s
+        neighbour.news.setdefault(content.key, []).append(index)
+        self._state.agenda.put_unless_earlier(self._state.now_s + pause_s, Intention("news", neighbour.name))
+
+    def tell_news(self, name: str) -> None:
+        """Tells a neighbour what arrived since it was last told."""
+        neighbour = self._state.neighbours.get(name)
+        if neighbour is None:
+            return
+        for key, indices in neighbour.news.items():
+            self._state.say(neighbour, Have(key, tuple(runs_of(np.unique(indices)))))
+            content = self._state.contents.get(key)
+            if content is not None and content.manifest.publisher == name:
+                uplink_bps = self._uploads.uplink.bps
+                self._state.say(neighbour, Load(uplink_bps, self._uploads.backlog_bytes))
+        neighbour.news = {}
+
+    # ---- who wants it ---------------------------------------------------------------------------------------------
+
+    def heard_interest(self, neighbour: Neighbour, key: Key) -> None:
+        """A neighbour fetches these weights."""
+        neighbour.remember_wish(key)
+        content = self._state.contents.get(key)
+        if content is not None:
+            self._show(neighbour, content)
+        if neighbour.am_choking and self._choker.has_room(self._unchoked):
+            self._unchoke(neighbour)
+        self._state.agenda.put_unless_earlier(self._state.now_s + self._state.limits.rechoke_s, RECHOKE)
+        self.upload()
+
+    def _show(self, neighbour: Neighbour, content: Content) -> None:
+        """Tells a neighbour what there is to be had here, in the way these weights are spread."""
+        push, seeding = self._pushes.get(content.key), self._seedings.get(content.key)
+        if push is not None:
+            push.join(neighbour.name, neighbour.uplink_bps)
+            self._state.say(neighbour, Interested(content.key))
+        elif seeding is not None and not seeding.over:
+            self._reveal(neighbour.name, content.key, seeding.join(neighbour.name))
+        elif content.digests:
+            for index, digest in sorted(content.digests.items()):
+                self._state.say(neighbour, FinalDigests(content.key, index, (digest,)))
+        elif content.held.count and not content.manifest.grows:
+            self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
+
+    def _reveal(self, name: str, key: Key, indices: list[int]) -> None:
+        neighbour = self._state.neighbours.get(name)
+        if neighbour is not None and indices:
+            self._state.say(neighbour, Have(key, tuple(runs_of(np.unique(indices)))))
+
+    def heard_no_interest(self, neighbour: Neighbour, key: Key) -> None:
+        """A neighbour has all it wants of these weights."""
+        neighbour.wanted_here.pop(key, None)
+        neighbour.news.pop(key, None)
+        push = self._pushes.get(key)
+        if push is not None:
+            push.complete(neighbour.name)
+        if not neighbour.peer_interested and not neighbour.am_choking:
+            neighbour.am_choking = True
+            self._state.say(neighbour, Choke())
+            self.rechoke()
+        self.upload()
+
+    def heard_holdings(self, neighbour: Neighbour, key: Key, indices: NDArray[np.intp]) -> None:
+        """A neighbour holds these chunks: nobody need send them any more, and a push goes on by it."""
+        push = self._pushes.get(key)
+        if push is not None:
+            push.holds(neighbour.name, indices)
+        for index in indices.tolist():
+            self._uploads.take_back(neighbour.name, Chunk(key, index))
+        self.upload()
+
+    def heard_load(self, neighbour: Neighbour, load: Load) -> None:
+        """How a neighbour's uplink is doing."""
+        neighbour.uplink_bps = load.uplink_bps or neighbour.uplink_bps
+        neighbour.backlog_bytes = load.backlog_bytes
+        for push in self._pushes.values():
+            push.hears_load(neighbour.name, load.uplink_bps)
+
+    def heard_relieve(self, neighbour: Neighbour, message: Relieve) -> None:
+        """The publisher itself sends chunks that were ours to relay."""
+        if neighbour.name == message.key.publisher:
+            for index in message.indices:
+                self._uploads.take_back(message.peer, Chunk(message.key, index))
+
+    def link_down(self, neighbour: Neighbour) -> None:
+        """A neighbour is gone; it is no longer among the neighbours."""
+        self._uploads.drop(neighbour.name)
+        self._taken_bytes.pop(neighbour.name, None)
+        for push in self._pushes.values():
+            push.leave(neighbour.name)
+        for key, seeding in self._seedings.items():
+            for other, indices in seeding.leave(neighbour.name).items():
+                self._reveal(other, key, indices)
+        if not neighbour.am_choking:
+            self.rechoke()
+        self.upload()
+
+    # ---- requests -------------------------------------------------------------------------------------------------
+
+    def heard_want(self, neighbour: Neighbour, key: Key, indices: tuple[int, ...]) -> None:
+        """A neighbour asks for chunks; while it is choked its requests are void, as it is told."""
+        if neighbour.am_choking:
+            return
+        content = self._state.contents.get(key)
+        lacking = []
+        for index in indices:
+            held = content is not None and index < content.manifest.chunks and content.held.bits[index]
+            if (
+                content is None
+                or not held
+                or not self._uploads.put(neighbour.name, Chunk(key, index), content.manifest.chunk_size(index))
+            ):
+                lacking.append(index)
+        if lacking:
+            self._state.say(neighbour, Lack(key, tuple(lacking)))
+        self.upload()
+
+    def heard_cancel(self, neighbour: Neighbour, key: Key, indices: tuple[int, ...]) -> None:
+        """A neighbour has chunks from elsewhere."""
+        for index in indices:
+            self._uploads.take_back(neighbour.name, Chunk(key, index))
+
+    def receipted(self, neighbour: Neighbour, receipts: tuple[Receipt, ...]) -> None:
+        """A neighbour acknowledges frames."""
+        for receipt in receipts:
+            chunk = Chunk(receipt.key, receipt.index)
+            if self._uploads.receipt(neighbour.name, chunk, self._state.now_s) is None:
+                continue
+            if receipt.verdict is Verdict.UNWANTED:
+                continue
+            self._delivered(neighbour, chunk)
+        self.upload()
+
+    def _delivered(self, neighbour: Neighbour, chunk: Chunk) -> None:
+        push, seeding = self._pushes.get(chunk.key), self._seedings.get(chunk.key)
+        content = self._state.contents.get(chunk.key)
+        if content is None or not chunk.index < content.manifest.chunks:
+            return
+        if push is not None:
+            push.holds(neighbour.name, np.array([chunk.index]))
+        if seeding is not None and not seeding.over:
+            self._reveal(neighbour.name, chunk.key, seeding.take(neighbour.name, chunk.index))
+            if seeding.over:
+                self._show_everything(content)
+
+    def _show_everything(self, content: Content) -> None:
+        for neighbour in self._state.neighbours.values():
+            if content.key in neighbour.wanted_here:
+                self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
+
+    def stream_lost(self, neighbour: Neighbour) -> None:
+        """Our data stream to a neighbour broke."""
+        self._uploads.lost(neighbour.name)
+        self.upload()
+
+    # ---- choking --------------------------------------------------------------------------------------------------
+
+    @property
+    def _unchoked(self) -> int:
+        return sum(1 for neighbour in self._state.neighbours.values() if not neighbour.am_choking)
+
+    def _unchoke(self, neighbour: Neighbour) -> None:
+        neighbour.am_choking = False
+        self._state.say(neighbour, Unchoke())
+
+    def rechoke(self) -> None:
+        """Decides anew who is answered."""
+        neighbours = self._state.neighbours
+        candidates = [
+            Candidate(neighbour.name, self._taken_since(neighbour.name), not neighbour.am_choking)
+            for neighbour in neighbours.values()
+            if neighbour.peer_interested
+        ]
+        chosen = self._choker.decide(candidates)
+        for neighbour in neighbours.values():
+            if neighbour.am_choking and neighbour.name in chosen:
+                self._unchoke(neighbour)
+            elif not neighbour.am_choking and neighbour.name not in chosen:
+                neighbour.am_choking = True
+                self._uploads.clear_requests(neighbour.name)
+                self._state.say(neighbour, Choke())
+        if candidates:
+            self._state.agenda.put_unless_earlier(self._state.now_s + self._state.limits.rechoke_s, RECHOKE)
+
+    def _taken_since(self, name: str) -> int:
+        total = self._uploads.receipted_bytes(name)
+        before = self._taken_bytes.get(name, 0)
+        self._taken_bytes[name] = total
+        return total - before
+
+    # ---- sending --------------------------------------------------------------------------------------------------
+
+    def relay(self, content: Content, index: int) -> None:
+        """A chunk is ours to pass on: to everybody who wants these weights and is not known to hold it."""
+        for neighbour in self._state.neighbours.values():
+            member = content.members.get(neighbour.name)
+            holds = member is not None and bool(member.bits[index])
+            if content.key in neighbour.wanted_here and neighbour.name != content.manifest.publisher and not holds:
+                size_bytes = content.manifest.chunk_size(index)
+                self._uploads.put(neighbour.name, Chunk(content.key, index), size_bytes, duty=True)
+        self.upload()
+
+    def upload(self) -> None:
+        """Sends as much as may be under way: what waits first, then what a push has to give."""
+        now_s = self._state.now_s
+        self._uploads.look_for_stalled(now_s)
+        while (departure := self._uploads.next(now_s)) is not None:
+            key, index = departure.chunk
+            self._state.out.append(Deliver(departure.peer, key, index, departure.relay))
+        for key, push in self._pushes.items():
+            self._push(self._state.contents[key], push)
+        wake_s = self._uploads.wake_s(now_s, self._largest_bytes)
+        if wake_s is not None:
+            self._state.agenda.put(wake_s, UPLOAD)
+
+    @property
+    def _largest_bytes(self) -> int:
+        return max((content.manifest.chunk_bytes for content in self._state.contents.values()), default=0)
+
+    def _push(self, content: Content, push: RelayPush) -> None:
+        now_s, size_bytes = self._state.now_s, content.manifest.chunk_bytes
+        while able := self._uploads.able(push.members, size_bytes, now_s):
+            choice = push.next(set(able), self._uploads.uplink.bps)
+            if choice is None:
+                return
+            owner = self._state.neighbours.get(choice.relieved or "")
+            if owner is not None:
+                self._state.say(owner, Relieve(content.key, choice.peer, (choice.index,)))
+            chunk = Chunk(content.key, choice.index)
+            size = content.manifest.chunk_size(choice.index)
+            self._uploads.depart(choice.peer, chunk, size, now_s, relay=choice.relay)
+            self._state.out.append(Deliver(choice.peer, content.key, choice.index, choice.relay))

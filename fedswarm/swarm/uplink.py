@@ -1,0 +1,139 @@
+"""How fast this peer can send, and so how much it may have under way: known, or estimated from receipts.
+
+A window of unacknowledged bytes that is too small leaves the uplink idle between receipts; one that is too large fills
+buffers on the way, so that whatever is decided later (a repair, a theft at the end of a broadcast) comes late. The
+right size is the rate times a fixed time, so everything hangs on the rate. Averages of what was sent are of no use:
+they include the times when there was nothing to send, give a smaller window, and so a smaller average. What works is
+BBR's idea (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 2016): each receipt tells how much
+was delivered while its frame was under way, and the *maximum* of these rates over the last seconds is the rate of the
+bottleneck, as long as the window is allowed to be somewhat larger than that maximum says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A frame under way, with what was delivered by everybody when it left."""
+
+    sent_s: float
+    size_bytes: int
+    delivered_bytes: int
+    delivered_s: float
+    starved: bool
+    """Whether nothing else waited to be sent: then its rate says nothing about the uplink."""
+
+
+class UplinkEstimate(Protocol):
+    """The rate of an uplink."""
+
+    @property
+    def bps(self) -> int:
+        """Bits a second, 0 as long as nothing is known."""
+        ...
+
+    def window_bytes(self, inflight_s: float) -> float:
+        """How much may be under way without a receipt to keep the uplink busy for ``inflight_s``."""
+        ...
+
+    def depart(self, size_bytes: int, now_s: float, *, starved: bool) -> Flight:
+        """Notes that a frame leaves."""
+        ...
+
+    def receipt(self, flight: Flight, now_s: float) -> None:
+        """Notes that a frame arrived."""
+        ...
+
+
+class KnownUplink:
+    """A rate that somebody told: a device profile, a configuration, a shaped link."""
+
+    def __init__(self, bps: int) -> None:
+        self._bps = bps
+
+    @property
+    def bps(self) -> int:
+        """As told."""
+        return self._bps
+
+    def window_bytes(self, inflight_s: float) -> float:
+        """The rate times the time."""
+        return self._bps / 8 * inflight_s
+
+    def depart(self, size_bytes: int, now_s: float, *, starved: bool) -> Flight:
+        """Nothing is learnt from it."""
+        return Flight(now_s, size_bytes, 0, now_s, starved)
+
+    def receipt(self, flight: Flight, now_s: float) -> None:
+        """Nothing is learnt from it."""
+
+
+class MeasuredUplink:
+    """The windowed maximum of delivery rates, with BBR's start: the window doubles until the rate grows no more."""
+
+    MEMORY_S: Final = 5.0
+    FIRST_WINDOW_BYTES: Final = 128 * 1024
+    START_GAIN: Final = 2.0
+    CRUISE_GAIN: Final = 1.25
+    GROWTH: Final = 1.25
+    ROUNDS_WITHOUT_GROWTH: Final = 3
+
+    def __init__(self) -> None:
+        self._delivered_bytes = 0
+        self._delivered_s = 0.0
+        self._samples: deque[tuple[float, float]] = deque()  # (instant, bytes a second), rates descending
+        self._starting = True
+        self._full_rate = 0.0
+        self._stale_rounds = 0
+        self._round_ends_at_bytes = 0
+
+    @property
+    def bps(self) -> int:
+        """The largest rate of the last seconds."""
+        return round(8 * self._samples[0][1]) if self._samples else 0
+
+    def window_bytes(self, inflight_s: float) -> float:
+        """The rate times the time, and a gain that lets a larger rate show."""
+        gain = self.START_GAIN if self._starting else self.CRUISE_GAIN
+        return max(self.FIRST_WINDOW_BYTES, gain * self.bps / 8 * inflight_s)
+
+    def depart(self, size_bytes: int, now_s: float, *, starved: bool) -> Flight:
+        """Remembers what was delivered by now, to see later what was delivered meanwhile."""
+        if self._delivered_s == 0.0:
+            self._delivered_s = now_s
+        return Flight(now_s, size_bytes, self._delivered_bytes, self._delivered_s, starved)
+
+    def receipt(self, flight: Flight, now_s: float) -> None:
+        """One sample: bytes delivered since the frame left, over the time since the last delivery before it left."""
+        self._delivered_bytes += flight.size_bytes
+        self._delivered_s = now_s
+        elapsed_s = now_s - min(flight.sent_s, flight.delivered_s)
+        if elapsed_s <= 0:
+            return
+        rate = (self._delivered_bytes - flight.delivered_bytes) / elapsed_s
+        if not flight.starved or not self._samples or rate > self._samples[0][1]:
+            self._take(rate, now_s)
+        self._look_for_growth(flight)
+
+    def _take(self, rate: float, now_s: float) -> None:
+        while self._samples and self._samples[-1][1] <= rate:
+            self._samples.pop()
+        self._samples.append((now_s, rate))
+        while self._samples[0][0] < now_s - self.MEMORY_S:
+            self._samples.popleft()
+
+    def _look_for_growth(self, flight: Flight) -> None:
+        """Once a round trip: the start is over when the rate no longer grows by a quarter."""
+        if not self._starting or flight.delivered_bytes < self._round_ends_at_bytes or flight.starved:
+            return
+        self._round_ends_at_bytes = self._delivered_bytes
+        rate = self._samples[0][1] if self._samples else 0.0
+        if rate >= self._full_rate * self.GROWTH:
+            self._full_rate, self._stale_rounds = rate, 0
+            return
+        self._stale_rounds += 1
+        self._starting = self._stale_rounds < self.ROUNDS_WITHOUT_GROWTH

@@ -1,0 +1,247 @@
+"""What is to be sent to whom, and how much of it may be under way. The rules:
+
+1. Frames wait in a queue for each neighbour; one is sent at most once, whoever asked for it to be sent.
+2. Bytes under way without a receipt are bounded by *time*: a fraction of a second of our uplink, so that buffers on the
+   way stay short; at least two frames, at most a fixed number of bytes.
+3. One neighbour may have no more than its share of that (twice the even share), so that a slow reader does not stop
+   the others; a neighbour that gives no receipts for long does not count.
+4. The neighbour that is furthest behind goes first, then the one served longest ago: with ties broken by order the mean
+   peer is served well and the last one badly.
+5. Token buckets cap the rate, for all together and for each neighbour; who waits for tokens holds nobody up but itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from fedswarm.swarm.limits import Limits
+from fedswarm.swarm.manifest import Key
+from fedswarm.swarm.token_bucket import TokenBucket
+from fedswarm.swarm.uplink import Flight, UplinkEstimate
+
+MOST_WAITING: Final = 16_384
+FEWEST_FRAMES: Final = 2
+PATIENCE_S: Final = 3.0
+
+
+class Chunk(NamedTuple):
+    """One chunk of one set of weights."""
+
+    key: Key
+    index: int
+
+
+class Departure(NamedTuple):
+    """A frame to be sent now."""
+
+    peer: str
+    chunk: Chunk
+    relay: bool
+
+
+class _Waiting(NamedTuple):
+    """A frame to be sent: of what size, whether its receiver relays it, and whether we are the ones who relay it."""
+
+    size_bytes: int
+    relay: bool
+    duty: bool
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What waits for, and is under way to, one neighbour."""
+
+    bucket: TokenBucket | None
+    waiting: OrderedDict[Chunk, _Waiting] = field(default_factory=OrderedDict)
+    flying: OrderedDict[Chunk, tuple[Flight, bool]] = field(default_factory=OrderedDict)
+    waiting_bytes: int = 0
+    flying_bytes: int = 0
+    receipted_bytes: int = 0
+    served: int = 0
+    heard_s: float = 0.0
+    stalled: bool = False
+
+
+class Uploads:
+    """All uploads of one peer.
+
+    Args:
+        limits: bounds.
+        uplink: how fast we can send.
+        behind: how many chunks of these weights a neighbour holds; the fewer, the sooner it is served.
+        cap: a token bucket for everything sent.
+        cap_each: makes the token bucket of one neighbour.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        uplink: UplinkEstimate,
+        behind: Callable[[str, Key], int],
+        cap: TokenBucket | None = None,
+        cap_each: Callable[[], TokenBucket] | None = None,
+    ) -> None:
+        self.uplink = uplink
+        self._limits = limits
+        self._behind = behind
+        self._cap = cap
+        self._cap_each = cap_each
+        self._queues: dict[str, _Queue] = {}
+        self._served = 0
+
+    # ---- what waits -----------------------------------------------------------------------------------------------
+
+    def put(self, peer: str, chunk: Chunk, size_bytes: int, *, duty: bool = False) -> bool:
+        """A chunk is to be sent, on request or (``duty``) to relay it; false when too much waits already."""
+        queue = self._queue(peer)
+        if chunk in queue.waiting or chunk in queue.flying:
+            return True
+        if len(queue.waiting) >= MOST_WAITING:
+            return False
+        queue.waiting[chunk] = _Waiting(size_bytes, relay=False, duty=duty)
+        queue.waiting_bytes += size_bytes
+        return True
+
+    def take_back(self, peer: str, chunk: Chunk) -> bool:
+        """A chunk need not be sent; false when it did not wait."""
+        queue = self._queues.get(peer)
+        if queue is None or chunk not in queue.waiting:
+            return False
+        queue.waiting_bytes -= queue.waiting.pop(chunk).size_bytes
+        return True
+
+    def forget(self, key: Key) -> None:
+        """Nothing of these weights is to be sent any more."""
+        for peer, queue in self._queues.items():
+            for chunk in [chunk for chunk in queue.waiting if chunk.key == key]:
+                self.take_back(peer, chunk)
+
+    def clear_requests(self, peer: str) -> None:
+        """What a neighbour asked for is not to be sent; what is ours to relay to it still is."""
+        queue = self._queues.get(peer)
+        for chunk in [c for c, waiting in queue.waiting.items() if not waiting.duty] if queue else []:
+            self.take_back(peer, chunk)
+
+    def drop(self, peer: str) -> None:
+        """The neighbour is gone."""
+        self._queues.pop(peer, None)
+
+    def lost(self, peer: str) -> None:
+        """The stream to a neighbour broke: frames without a receipt are sent again, before all others."""
+        queue = self._queues.get(peer)
+        if queue is None:
+            return
+        for chunk, (flight, relay) in reversed(queue.flying.items()):
+            queue.waiting[chunk] = _Waiting(flight.size_bytes, relay, duty=True)
+            queue.waiting.move_to_end(chunk, last=False)
+            queue.waiting_bytes += flight.size_bytes
+        queue.flying.clear()
+        queue.flying_bytes = 0
+        queue.stalled = False
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Everything that waits."""
+        return sum(queue.waiting_bytes for queue in self._queues.values())
+
+    def receipted_bytes(self, peer: str) -> int:
+        """What a neighbour acknowledged since it is linked."""
+        queue = self._queues.get(peer)
+        return 0 if queue is None else queue.receipted_bytes
+
+    # ---- what is under way ----------------------------------------------------------------------------------------
+
+    def able(self, peers: Iterable[str], size_bytes: int, now_s: float) -> list[str]:
+        """Those of these neighbours for whom a frame of this size may leave now."""
+        window = self._window_bytes(size_bytes)
+        if sum(q.flying_bytes for q in self._queues.values() if not q.stalled) + size_bytes > window:
+            return []
+        busy = sum(1 for queue in self._queues.values() if queue.waiting or queue.flying) or 1
+        share = max(FEWEST_FRAMES * size_bytes, 2 * window / busy)
+
+        def may(queue: _Queue) -> bool:
+            room = not queue.stalled and queue.flying_bytes + size_bytes <= share
+            return room and self._delay_s(queue, size_bytes, now_s) <= 0
+
+        return [peer for peer in peers if may(self._queue(peer))]
+
+    def depart(self, peer: str, chunk: Chunk, size_bytes: int, now_s: float, *, relay: bool) -> Departure:
+        """Notes that a frame leaves now."""
+        queue = self._queue(peer)
+        self.take_back(peer, chunk)
+        starved = self.backlog_bytes == 0
+        if not queue.flying:
+            queue.heard_s = now_s
+        queue.flying[chunk] = self.uplink.depart(size_bytes, now_s, starved=starved), relay
+        queue.flying_bytes += size_bytes
+        self._served += 1
+        queue.served = self._served
+        for bucket in (self._cap, queue.bucket):
+            if bucket is not None:
+                bucket.take(now_s, size_bytes)
+        return Departure(peer, chunk, relay)
+
+    def next(self, now_s: float) -> Departure | None:
+        """The frame to send now of those that wait, or ``None``."""
+        first = {peer: next(iter(queue.waiting.items())) for peer, queue in self._queues.items() if queue.waiting}
+        if not first:
+            return None
+        able = self.able(first, max(waiting.size_bytes for _, waiting in first.values()), now_s)
+        if not able:
+            return None
+
+        def rank(peer: str) -> tuple[int, int]:
+            queue = self._queues[peer]
+            return self._behind(peer, first[peer][0].key) + len(queue.flying), queue.served
+
+        peer = min(able, key=rank)
+        chunk, waiting = first[peer]
+        return self.depart(peer, chunk, waiting.size_bytes, now_s, relay=waiting.relay)
+
+    def receipt(self, peer: str, chunk: Chunk, now_s: float) -> int | None:
+        """A neighbour acknowledges a frame: its size, or ``None`` if none was under way."""
+        queue = self._queues.get(peer)
+        flown = queue.flying.pop(chunk, None) if queue else None
+        if queue is None or flown is None:
+            return None
+        flight, _ = flown
+        queue.flying_bytes -= flight.size_bytes
+        queue.receipted_bytes += flight.size_bytes
+        queue.heard_s = now_s
+        queue.stalled = False
+        self.uplink.receipt(flight, now_s)
+        return flight.size_bytes
+
+    # ---- time -----------------------------------------------------------------------------------------------------
+
+    def look_for_stalled(self, now_s: float) -> None:
+        """A neighbour that owes receipts for long is sent nothing more until one comes."""
+        for queue in self._queues.values():
+            queue.stalled = bool(queue.flying) and now_s - queue.heard_s > PATIENCE_S
+
+    def wake_s(self, now_s: float, next_bytes: int) -> float | None:
+        """When to look again although nothing happened: tokens for ``next_bytes`` are there, or patience is over."""
+        instants = []
+        for queue in self._queues.values():
+            if queue.flying and not queue.stalled:
+                instants.append(queue.heard_s + PATIENCE_S + 0.001)
+            delay_s = self._delay_s(queue, next_bytes, now_s)
+            if delay_s > 0:
+                instants.append(now_s + delay_s)
+        return min(instants, default=None)
+
+    def _delay_s(self, queue: _Queue, size_bytes: int, now_s: float) -> float:
+        buckets = [bucket for bucket in (self._cap, queue.bucket) if bucket is not None]
+        return max((bucket.delay_s(now_s, size_bytes) for bucket in buckets), default=0.0)
+
+    def _window_bytes(self, size_bytes: int) -> float:
+        window = self.uplink.window_bytes(self._limits.inflight_s)
+        return min(max(window, FEWEST_FRAMES * size_bytes), self._limits.most_inflight_bytes)
+
+    def _queue(self, peer: str) -> _Queue:
+        if peer not in self._queues:
+            self._queues[peer] = _Queue(self._cap_each() if self._cap_each else None)
+        return self._queues[peer]
