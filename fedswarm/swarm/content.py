@@ -36,8 +36,6 @@ class Fetch:
     publisher_fault: Fault | None = None
     pushed: bool = False
     """Whether the publisher pushes: then only what is overdue is asked for."""
-    push_lag_s: float = 0.0
-    """How long after somebody's announcement pushed chunks arrive, smoothed."""
 
     def __post_init__(self) -> None:
         self.progress_s = self.started_s
@@ -77,6 +75,8 @@ class Content:
     """Since when some neighbour is known to hold the chunk."""
     importance_rank: NDArray[np.float64] = field(init=False)
     """0 for the most important chunk, towards 1 for the least; ties share a rank."""
+    duties: set[int] = field(default_factory=set)
+    """Chunks that the publisher gave us to relay to everybody, also to who comes later."""
     digests: dict[int, bytes] = field(default_factory=dict)
     """Of final chunks, where the manifest holds none."""
 

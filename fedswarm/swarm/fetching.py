@@ -241,7 +241,7 @@ class Fetching:
             self._count_stray(neighbour, expected or verdict is Verdict.DUPLICATE)
             self._requests.fill([neighbour])
             return None
-        self._accept(neighbour, content, index, pushed=asked is None)
+        self._accept(neighbour, content, index)
         return content
 
     def _judge(self, content: Content | None, event: FrameArrived) -> Verdict | None:
@@ -258,13 +258,11 @@ class Fetching:
             return Verdict.UNWANTED
         return Verdict.ACCEPTED if content.verify(event.index, event.payload) else None
 
-    def _accept(self, neighbour: Neighbour, content: Content, index: int, *, pushed: bool) -> None:
+    def _accept(self, neighbour: Neighbour, content: Content, index: int) -> None:
         fetch, now_s = content.fetch, self._state.now_s
         assert fetch is not None
         content.held.add_run(index, 1)
         fetch.progress_s = now_s
-        if pushed and content.known_s[index] < now_s:
-            fetch.push_lag_s += (now_s - content.known_s[index] - fetch.push_lag_s) / 8
         member = content.member(neighbour.name)
         if not member.bits[index]:
             fresh = member.add_run(index, 1)

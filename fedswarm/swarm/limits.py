@@ -34,8 +34,10 @@ class Limits:
     """Dials in a row that may fail before a publisher counts as gone."""
     starvation_s: float = 5.0
     """Once the publisher is gone: how long peers may bring nothing before a fetch fails."""
-    push_patience_s: float = 1.5
-    """A chunk that somebody holds for this long and nobody pushed here is asked for."""
+    push_quiet_s: float = 0.5
+    """When a push brings nothing for this long, chunks that somebody has held for as long are asked for."""
+    push_patience_s: float = 6.0
+    """A chunk that somebody has held for this long and nobody pushed here is asked for in any case."""
 
     # Uploads
     upload_slots: int = 8

@@ -236,12 +236,12 @@ class Peer:
         if neighbour is None:
             return
         content = self._fetching.arrived(neighbour, event)
-        if content is None:
-            return
-        self._serving.announce(content, event.index, neighbour.name)
-        if event.relay:
-            self._serving.relay(content, event.index)
-        self._fetching.go_on(content, neighbour)
+        if content is not None:
+            self._serving.announce(content, event.index, neighbour.name)
+        if event.relay and neighbour.name == event.key.publisher:
+            self._serving.take_duty(event.key, event.index)
+        if content is not None:
+            self._fetching.go_on(content, neighbour)
 
     def _received(self, neighbour: Neighbour, message: Message) -> None:
         try:

@@ -33,6 +33,7 @@ from fedswarm.swarm.manifest import Manifest
 STEAL_FACTOR: Final = 1.5
 STEAL_MARGIN_S: Final = 0.1
 FIRST_GUESS_BPS: Final = 8_000_000
+AUDIENCE_WAIT_S: Final = 0.25
 
 
 class Push(NamedTuple):
@@ -53,14 +54,15 @@ class _Member:
     coming: set[int] = field(default_factory=set)
     """Chunks the publisher sent it and that it does not tell of yet."""
     duties: OrderedDict[int, None] = field(default_factory=OrderedDict)
-    """Chunks it owns and not everybody holds."""
+    """Chunks it was given to relay to everybody, in that order."""
 
 
 class RelayPush:
     """The schedule of one set of weights, at its publisher."""
 
-    def __init__(self, manifest: Manifest, order: list[int], limits: Limits) -> None:
+    def __init__(self, manifest: Manifest, order: list[int], limits: Limits, now_s: float) -> None:
         self._manifest = manifest
+        self._started_s = now_s
         self._limits = limits
         self._members: dict[str, _Member] = {}
         self._ungiven = deque(order)
@@ -117,14 +119,20 @@ class RelayPush:
 
     # ---- the schedule ---------------------------------------------------------------------------------------------
 
-    def next(self, able: set[str], own_bps: int) -> Push | None:
-        """What the publisher should send now, to one of the peers ``able`` to take a frame; ``None`` to wait."""
-        push = self._give_away(able) or self._send_own(able) or self._steal(able, own_bps) or self._rest(able)
+    def next(self, able: set[str], own_bps: int, audience: int, now_s: float) -> Push | None:
+        """What the publisher should send now, to one of the peers ``able`` to take a frame; ``None`` to wait.
+
+        ``audience`` is how many peers may want the weights in the end: the first that come must not be given as much
+        to do as if they were the last, nor what is to be sent to all.
+        """
+        push = self._give_away(able, audience)
+        if push is None and (len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S):
+            push = self._send_own(able) or self._steal(able, own_bps) or self._rest(able)
         if push is not None:
             self._members[push.peer].coming.add(push.index)
         return push
 
-    def _give_away(self, able: set[str]) -> Push | None:
+    def _give_away(self, able: set[str], audience: int) -> Push | None:
         if not self._ungiven:
             return None
         index = self._ungiven[0]
@@ -132,15 +140,15 @@ class RelayPush:
         best: tuple[float, str] | None = None
         for peer, member in self._members.items():
             if peer in able and not member.held.bits[index] and index not in member.coming:
-                backlog_s = self._backlog_s(member)
-                work_s = size_bits * max(0, int(self._lacking[index]) - 1) / self._bps(member)
+                backlog_s = self._backlog_s(member, audience)
+                work_s = size_bits * (audience - 1) / self._bps(member)
                 if backlog_s == 0 or backlog_s + work_s <= self._limits.owner_backlog_s:
                     best = min(best or (backlog_s, peer), (backlog_s, peer))
         if best is None:
             return None
         self._ungiven.popleft()
         self._members[best[1]].duties[index] = None
-        return Push(best[1], index, relay=len(self._members) > 1, relieved=None)
+        return Push(best[1], index, relay=True, relieved=None)
 
     def _send_own(self, able: set[str]) -> Push | None:
         self._own = [index for index in self._own if self._lacks(index, self._members)]
@@ -156,7 +164,7 @@ class RelayPush:
         """Takes a chunk off the owner with the longest backlog, where that is soon enough to help."""
         if self._ungiven:
             return None
-        owners = sorted(((self._backlog_s(m), peer) for peer, m in self._members.items() if m.duties), reverse=True)
+        owners = sorted(((self._backlog_s(m, 0), peer) for peer, m in self._members.items() if m.duties), reverse=True)
         for backlog_s, owner in owners:
             for index in reversed(self._members[owner].duties):
                 takes_s = 8 * self._manifest.chunk_size(index) / (own_bps or FIRST_GUESS_BPS)
@@ -189,15 +197,12 @@ class RelayPush:
     def _furthest_behind(self, peers: list[str]) -> str:
         return min(peers, key=lambda peer: (self._members[peer].held.count + len(self._members[peer].coming), peer))
 
-    def _backlog_s(self, member: _Member) -> float:
-        """Seconds of its uplink that a peer needs for what it owns; forgets duties that are done."""
-        owed_bytes = 0
-        for index in list(member.duties):
-            others = int(self._lacking[index]) - (not member.held.bits[index])
-            if others <= 0:
-                del member.duties[index]
-            owed_bytes += max(0, others) * self._manifest.chunk_size(index)
-        return 8 * owed_bytes / self._bps(member)
+    def _backlog_s(self, member: _Member, audience: int) -> float:
+        """Seconds of its uplink that a peer needs for what it owns, should ``audience`` peers want it."""
+        duties = np.fromiter(member.duties, dtype=np.intp, count=len(member.duties))
+        to_come = max(0, audience - len(self._members))
+        others = self._lacking[duties] - ~member.held.bits[duties] + to_come
+        return 8 * int(others.sum()) * self._manifest.chunk_bytes / self._bps(member)
 
     @staticmethod
     def _bps(member: _Member) -> int:

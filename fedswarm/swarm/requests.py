@@ -52,7 +52,9 @@ class Requests:
         assert fetch is not None
         allowed = content.askable()
         if fetch.pushed:
-            patience_s = max(self._state.limits.push_patience_s, 3 * fetch.push_lag_s)
+            quiet = now_s - fetch.progress_s > self._state.limits.push_quiet_s
+            limits = self._state.limits
+            patience_s = limits.push_quiet_s if quiet else limits.push_patience_s
             allowed &= content.known_s + patience_s <= now_s
         return allowed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -56,7 +57,7 @@ class Serving:
         """Begins to spread weights whose publisher this peer is, to those who asked for them already, too."""
         order = np.lexsort((content.ties, content.importance_rank)).tolist()
         if content.spreading is Spreading.PUSH:
-            self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits)
+            self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits, self._state.now_s)
         elif content.spreading is Spreading.SEED:
             self._seedings[content.key] = SuperSeeding(order)
         self.welcome_waiting(content)
@@ -145,6 +146,7 @@ class Serving:
                 self._state.say(neighbour, FinalDigests(content.key, index, (digest,)))
         elif content.held.count and not content.manifest.grows:
             self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
+        self._relay(neighbour, content, sorted(content.duties))
 
     def _reveal(self, name: str, key: Key, indices: list[int]) -> None:
         neighbour = self._state.neighbours.get(name)
@@ -294,15 +296,26 @@ class Serving:
 
     # ---- sending --------------------------------------------------------------------------------------------------
 
-    def relay(self, content: Content, index: int) -> None:
-        """A chunk is ours to pass on: to everybody who wants these weights and is not known to hold it."""
+    def take_duty(self, key: Key, index: int) -> None:
+        """A chunk is ours to pass on, also when it came by another way before."""
+        content = self._state.contents.get(key)
+        if content is None or not index < content.manifest.chunks or not content.held.bits[index]:
+            return
+        content.duties.add(index)
         for neighbour in self._state.neighbours.values():
-            member = content.members.get(neighbour.name)
-            holds = member is not None and bool(member.bits[index])
-            if content.key in neighbour.wanted_here and neighbour.name != content.manifest.publisher and not holds:
+            if key in neighbour.wanted_here:
+                self._relay(neighbour, content, (index,))
+        self.upload()
+
+    def _relay(self, neighbour: Neighbour, content: Content, indices: Iterable[int]) -> None:
+        """Sends chunks that are ours to pass on to somebody who wants these weights, unless it holds them."""
+        if neighbour.name == content.manifest.publisher:
+            return
+        member = content.members.get(neighbour.name)
+        for index in indices:
+            if member is None or not member.bits[index]:
                 size_bytes = content.manifest.chunk_size(index)
                 self._uploads.put(neighbour.name, Chunk(content.key, index), size_bytes, duty=True)
-        self.upload()
 
     def upload(self) -> None:
         """Sends as much as may be under way: what waits first, then what a push has to give."""
@@ -324,7 +337,7 @@ class Serving:
     def _push(self, content: Content, push: RelayPush) -> None:
         now_s, size_bytes = self._state.now_s, content.manifest.chunk_bytes
         while able := self._uploads.able(push.members, size_bytes, now_s):
-            choice = push.next(set(able), self._uploads.uplink.bps)
+            choice = push.next(set(able), self._uploads.uplink.bps, len(self._state.neighbours), now_s)
             if choice is None:
                 return
             owner = self._state.neighbours.get(choice.relieved or "")
