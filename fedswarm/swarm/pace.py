@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from fedswarm.swarm.chunks import MIB
+from fedswarm.swarm.chunks import KIB
 
 # The queue a holder may build for us, in seconds of its own pace: enough to keep a link full, little enough that a
 # chunk can still be had elsewhere when the holder turns slow.
-QUEUE_TARGET_S: Final = 0.3
-FIRST_WINDOW_BYTES: Final = 1 * MIB
+QUEUE_TARGET_S: Final = 0.2
+FIRST_WINDOW_BYTES: Final = 128 * KIB
 FIRST_TIMEOUT_S: Final = 3.0
 MIN_TIMEOUT_S: Final = 1.0
 MAX_TIMEOUT_S: Final = 15.0

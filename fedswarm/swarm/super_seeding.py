@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 
-# Shown to a neighbour and not taken yet: two to be sent while it asks for the next two.
-SHOWN_AHEAD = 4
+# Shown to a neighbour and not taken yet: half to be sent while it asks for the other half. With four, links idled.
+SHOWN_AHEAD = 8
 
 
 class SuperSeeding:
