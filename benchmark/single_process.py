@@ -68,8 +68,8 @@ class SingleProcess:
             case msg.SendTest(_, lease_id, version, blocks):
                 scores = self._core.test(version, self._weights, blocks)
                 return [msg.EvaluationReported(NAME, lease_id, tuple(scores))]
-            case msg.OrderUpload(_, order_id, round_index, lease_ids, shares):
-                self._sums[order_id] = self._core.weighted_sum(round_index, lease_ids, dict(shares))
+            case msg.OrderSum(order_id, round_index, (part,)):
+                self._sums[order_id] = self._core.weighted_sum(round_index, part.lease_ids, dict(part.shares))
                 return [msg.SumFetched(order_id)]
             case msg.AddSum(order_id):
                 self._total += self._sums.pop(order_id)

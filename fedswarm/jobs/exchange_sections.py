@@ -33,6 +33,9 @@ class ExchangeSection(Section):
     broadcast: Literal["auto", "swarm", "direct"] = Field(
         "auto", description="model versions travel by peers or from one to all; auto decides by their size"
     )
+    reduce: Literal["auto", "swarm", "direct"] = Field(
+        "auto", description="executors add up their sums among themselves, or the aggregator fetches each one's"
+    )
     chunk_kib: ChunkKib | Literal["auto"] = Field(
         "auto", description="chunk size in KiB; auto follows the model's size"
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from fedswarm.aggregation.grid import shares
 from fedswarm.rounds.ledger import Lease, LeaseLedger
@@ -18,9 +17,10 @@ from fedswarm.rounds.messages import (
     ClientReport,
     DiscardSums,
     Instruction,
-    OrderUpload,
+    OrderSum,
     SendTest,
     SendTrain,
+    SumPart,
 )
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.rules import RoundRules, Verdict
@@ -30,13 +30,8 @@ Cohort = tuple[int, ...]
 Blocks = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class UploadOrder:
-    """One executor's partial sum: over which leases, with which shares."""
-
-    executor: str
-    lease_ids: tuple[int, ...]
-    shares: dict[int, float]
+Parts = dict[str, SumPart]
+"""What is ordered in one sum, by executor."""
 
 
 class ActiveRound:
@@ -49,6 +44,7 @@ class ActiveRound:
         hosts: with pinned clients, the executor of each.
         ids: where lease and order numbers come from; they never repeat in a run.
         now_s: the present instant.
+        reduces: whether executors add up among themselves what they hold, as long as that works.
     """
 
     def __init__(
@@ -59,6 +55,8 @@ class ActiveRound:
         hosts: Mapping[int, str],
         ids: Iterator[int],
         now_s: float,
+        *,
+        reduces: bool = False,
     ) -> None:
         self.plan = plan
         self.started_s = now_s
@@ -69,9 +67,10 @@ class ActiveRound:
         self._weighting = weighting
         self._hosts = hosts
         self._ids = ids
+        self._reduces = reduces
         self._training: LeaseLedger[Cohort] = LeaseLedger(plan.cohorts, ids)
-        self._orders: dict[int, UploadOrder] = {}
-        self._added: dict[int, UploadOrder] = {}
+        self._orders: dict[int, Parts] = {}
+        self._added: dict[int, Parts] = {}
 
     def issue(self, executors: list[str], now_s: float) -> list[Instruction]:
         """Work for whoever can take some."""
@@ -125,15 +124,19 @@ class ActiveRound:
             return []
         given = shares({client: self.reports[client].trained_samples for client in kept}, self._weighting)
         instructions: list[Instruction] = []
-        made = (*self._orders.values(), *self._added.values())
-        if any(given.get(client) != share for order in made for client, share in order.shares.items()):
+        if any(given.get(client) != share for part in self._parts for client, share in part.shares):
             self._orders.clear()
             self._added.clear()
             instructions.append(DiscardSums())
         return instructions + self._orders_for(given)
 
+    @property
+    def _parts(self) -> list[SumPart]:
+        """Everything that was ordered and counts."""
+        return [part for parts in (*self._orders.values(), *self._added.values()) for part in parts.values()]
+
     def _orders_for(self, given: dict[int, float]) -> list[Instruction]:
-        ordered = {lease for o in (*self._orders.values(), *self._added.values()) for lease in o.lease_ids}
+        ordered = {lease for part in self._parts for lease in part.lease_ids}
         clients: dict[str, dict[int, float]] = defaultdict(dict)
         leases: dict[str, list[int]] = defaultdict(list)
         for lease in self._training.done:
@@ -141,46 +144,53 @@ class ActiveRound:
             if lease.lease_id not in ordered and counted:
                 clients[lease.executor].update(counted)
                 leases[lease.executor].append(lease.lease_id)
-        instructions: list[Instruction] = []
-        for executor in sorted(leases):
-            order = UploadOrder(executor, tuple(leases[executor]), clients[executor])
-            order_id = next(self._ids)
-            self._orders[order_id] = order
-            pairs = tuple(sorted(order.shares.items()))
-            instructions.append(OrderUpload(executor, order_id, self.plan.round_index, order.lease_ids, pairs))
-        return instructions
+        parts = [SumPart(name, tuple(leases[name]), tuple(sorted(clients[name].items()))) for name in sorted(leases)]
+        groups = [parts] if self._reduces and parts else [[part] for part in parts]
+        return [self._order(group) for group in groups]
 
-    def sum_fetched(self, order_id: int, upload_s: float = 0.0) -> str | None:
+    def _order(self, parts: list[SumPart]) -> OrderSum:
+        order_id = next(self._ids)
+        self._orders[order_id] = {part.executor: part for part in parts}
+        return OrderSum(order_id, self.plan.round_index, tuple(parts))
+
+    def sum_fetched(self, order_id: int, upload_s: float = 0.0) -> list[str]:
         """A fetched sum is to be added unless its order was withdrawn meanwhile; returns who delivered it.
 
         Where each client has an executor of its own, the way of its sum is its upload, and is measured.
         """
-        order = self._orders.pop(order_id, None)
-        if order is None:
-            return None
+        parts = self._orders.pop(order_id, None)
+        if parts is None:
+            return []
         if self._rules.pinned:
-            self.uploads_s.update(dict.fromkeys(order.shares, upload_s))
-        self._added[order_id] = order
-        return order.executor
+            self.uploads_s.update({client: upload_s for part in parts.values() for client, _ in part.shares})
+        self._added[order_id] = parts
+        return list(parts)
 
     @property
     def summed(self) -> bool:
         """Whether all that counts is in the round's total."""
         if self._orders or not self.decided:
             return False
-        added = {client for order in self._added.values() for client in order.shares}
+        added = {client for parts in self._added.values() for part in parts.values() for client, _ in part.shares}
         return added == set(self.verdict.kept)
 
     # Faults
 
-    def sum_failed(self, order_id: int, error: str) -> str | None:
-        """An order that cannot be fetched: its leases are trained again. Returns whose it was, if it still counted."""
-        order = self._orders.pop(order_id, None)
-        if order is None:
-            return None
-        for lease_id in order.lease_ids:
-            self._take_back(lease_id, error)
-        return order.executor
+    def sum_failed(self, order_id: int, error: str, culprit: str) -> bool:
+        """A sum cannot be had; returns whether it still counted.
+
+        The leases of the culprit are trained again. The others are summed anew, and when nobody is to blame, each
+        executor's by itself: adding up among themselves does not work.
+        """
+        parts = self._orders.pop(order_id, None)
+        if parts is None:
+            return False
+        if culprit in parts:
+            for lease_id in parts[culprit].lease_ids:
+                self._take_back(lease_id, error)
+        else:
+            self._reduces = False
+        return True
 
     def lease_failed(self, executor: str, lease_id: int, error: str) -> bool:
         """An executor gave a lease back; False when it had no such lease."""
@@ -188,10 +198,10 @@ class ActiveRound:
 
     def lost(self, executor: str, reason: str) -> int:
         """An executor is gone: takes back its leases and every update it had not delivered; returns how many."""
-        for order_id in [order_id for order_id, order in self._orders.items() if order.executor == executor]:
+        for order_id in [order_id for order_id, parts in self._orders.items() if executor in parts]:
             del self._orders[order_id]
         self._training.forget(executor)
-        safe = {lease for order in self._added.values() for lease in order.lease_ids}
+        safe = {lease for parts in self._added.values() for part in parts.values() for lease in part.lease_ids}
         gone = self._training.held_by(executor)
         gone += [lease for lease in self._training.done if lease.executor == executor and lease.lease_id not in safe]
         for lease in gone:

@@ -8,6 +8,8 @@ from fedswarm.jobs.exchange_sections import ExchangeSection
 
 # Below this much traffic in all, asking around costs more than the source's uplink does.
 SWARM_FROM_BYTES: Final = 4 * 1024 * 1024
+REDUCE_FROM_BYTES: Final = 64 * 1024 * 1024
+SUM_WEIGHT_BYTES: Final = 8
 
 
 def spreads_by_peers(section: ExchangeSection, total_bytes: int, executors: int) -> bool:
@@ -18,6 +20,17 @@ def spreads_by_peers(section: ExchangeSection, total_bytes: int, executors: int)
     if section.broadcast != "auto":
         return section.broadcast == "swarm"
     return executors > 1 and total_bytes * executors >= SWARM_FROM_BYTES
+
+
+def reduces_by_peers(section: ExchangeSection, weights: int, executors: int) -> bool:
+    """Whether executors add up their sums among themselves before the aggregator fetches the result.
+
+    ``auto`` says yes from three executors on, if that saves the aggregator ``REDUCE_FROM_BYTES`` or more: with two, what
+    it saves there the executors pay.
+    """
+    if section.reduce != "auto":
+        return section.reduce == "swarm" and executors > 1
+    return executors > 2 and weights * SUM_WEIGHT_BYTES * (executors - 1) >= REDUCE_FROM_BYTES
 
 
 def chosen_chunk_bytes(section: ExchangeSection) -> int | None:

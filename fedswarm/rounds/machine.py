@@ -36,6 +36,7 @@ from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import story
 from fedswarm.rounds.active_round import ActiveRound, ActiveTest
+from fedswarm.rounds.exchange_choice import reduces_by_peers
 from fedswarm.rounds.feedback import feedback_on, introduce
 from fedswarm.rounds.messages import EndReason, Event, Instruction, Traffic
 from fedswarm.rounds.phase import Phase
@@ -214,8 +215,16 @@ class RoundMachine:
         begin = story.round_begin(plan, self._selector.describe(), self.roster.executors, feasible)
         assert self._rules is not None
         weighting = self.job.aggregation.weighting
-        self._active = ActiveRound(plan, self._rules, weighting, self.roster.hosts, self._ids, now_s)
+        self._active = ActiveRound(
+            plan, self._rules, weighting, self.roster.hosts, self._ids, now_s, reduces=self._reduces()
+        )
         return [*instructions, msg.WriteRecord(begin), *self._advance(now_s)]
+
+    def _reduces(self) -> bool:
+        """Whether executors add up among themselves; measured uploads have to be each client's own."""
+        layout, executors = self.roster.layout, len(self.roster)
+        assert layout is not None and self._rules is not None
+        return not self._rules.pinned and reduces_by_peers(self.job.exchange, layout.size, executors)
 
     def _plan(self) -> tuple[RoundPlan | None, list[Instruction]]:
         """Plans the round, moving the virtual clock on while nobody could take part; None to wait for somebody."""
@@ -269,13 +278,13 @@ class RoundMachine:
                 if not test.tested(executor, lease_id, blocks, now_s):
                     instructions += self._strike(executor, "it reported other test blocks than it was given", now_s)
             case msg.SumFetched(order_id, upload_s):
-                deliverer = active.sum_fetched(order_id, upload_s) if active else None
-                if deliverer:
+                deliverers = active.sum_fetched(order_id, upload_s) if active else []
+                for deliverer in deliverers:
                     self._strikes[deliverer] = 0
-                instructions.append(msg.AddSum(order_id) if deliverer else msg.DropFetched(order_id))
-            case msg.SumFailed(order_id, error) if active:
-                failing = active.sum_failed(order_id, error)
-                instructions += self._strike(failing, f"no sum: {error}", now_s) if failing else []
+                instructions.append(msg.AddSum(order_id) if deliverers else msg.DropFetched(order_id))
+            case msg.SumFailed(order_id, error, culprit) if active:
+                if active.sum_failed(order_id, error, culprit) and culprit:
+                    instructions += self._strike(culprit, f"no sum: {error}", now_s)
             case msg.LeaseFailed(executor, lease_id, error):
                 known = (active and active.lease_failed(executor, lease_id, error)) or (
                     test and test.lease_failed(executor, lease_id)

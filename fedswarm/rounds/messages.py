@@ -124,10 +124,11 @@ class SumFetched:
 
 @dataclass(frozen=True)
 class SumFailed:
-    """The partial sum of an upload order cannot be had."""
+    """The sum that was ordered cannot be had: through the fault of one executor, or nobody's in particular."""
 
     order_id: int
     error: str
+    culprit: str = ""
 
 
 @dataclass(frozen=True)
@@ -265,14 +266,21 @@ class SendTest:
 
 
 @dataclass(frozen=True)
-class OrderUpload:
-    """Have an executor sum the updates of these leases with these shares, and fetch the sum."""
+class SumPart:
+    """What one executor adds to a sum: the updates of these leases with these shares."""
 
     executor: str
-    order_id: int
-    round_index: int
     lease_ids: tuple[int, ...]
     shares: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class OrderSum:
+    """Have executors sum their updates, and fetch the sum of it all; several executors add up among themselves."""
+
+    order_id: int
+    round_index: int
+    parts: tuple[SumPart, ...]
 
 
 @dataclass(frozen=True)
@@ -330,7 +338,7 @@ Instruction: TypeAlias = (
     | SendModel
     | SendTrain
     | SendTest
-    | OrderUpload
+    | OrderSum
     | AddSum
     | DiscardSums
     | StepModel

@@ -19,12 +19,14 @@ from fedswarm.models.layout import Layout
 from fedswarm.rounds.messages import (
     ClientReport,
     ExecutorJoined,
-    OrderUpload,
+    OrderSum,
+    SumPart,
     RequestInitialModel,
     SendTest,
     SendTrain,
 )
 from fedswarm.rounds.plan import PlannedTask
+from fedswarm.swarm.slices import UNKNOWN_RATES, Rates
 from fedswarm.training.task import BlockResult
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
@@ -44,6 +46,7 @@ class Registration:
     joined: ExecutorJoined
     job_name: str
     job_digest: str
+    rates: Rates
 
 
 def registration_message(
@@ -54,6 +57,7 @@ def registration_message(
     test_blocks: int,
     job_name: str,
     job_digest: str,
+    rates: Rates = UNKNOWN_RATES,
 ) -> pb.ExecutorMessage:
     """What an executor says first."""
     return pb.ExecutorMessage(
@@ -67,6 +71,8 @@ def registration_message(
             job_digest=job_digest,
             clients=[pb.ClientInfo(client_id=client, samples=samples) for client, samples in clients.items()],
             test_blocks=test_blocks,
+            up_bps=rates.up_bps or 0.0,
+            down_bps=rates.down_bps or 0.0,
         ),
     )
 
@@ -89,7 +95,14 @@ def read_registration(message: pb.ExecutorMessage) -> Registration:
         clients={client.client_id: client.samples for client in body.clients},
         test_blocks=body.test_blocks,
     )
-    return Registration(joined, body.job, body.job_digest)
+    return Registration(joined, body.job, body.job_digest, _read_rates(body))
+
+
+def _read_rates(body: pb.Registration) -> Rates:
+    for bps in (body.up_bps, body.down_bps):
+        if not 0 <= bps < math.inf:
+            raise WireError(f"executor {body.executor_id} says its link bears {bps} bit/s: give 0 if you do not know")
+    return Rates(body.up_bps or None, body.down_bps or None)
 
 
 def train_message(order: SendTrain) -> pb.AggregatorMessage:
@@ -126,13 +139,14 @@ def model_test_message(order: SendTest) -> pb.AggregatorMessage:
     return pb.AggregatorMessage(event=events.MODEL_TEST, test=lease)
 
 
-def upload_message(order: OrderUpload) -> pb.AggregatorMessage:
+def upload_message(order: OrderSum, part: SumPart) -> pb.AggregatorMessage:
     """The verdict for one executor: sum these updates with these shares."""
     body = pb.UploadOrder(
         order_id=order.order_id,
         round=order.round_index,
-        lease_ids=order.lease_ids,
-        clients=[pb.ClientWeight(client_id=client, weight=share) for client, share in order.shares],
+        lease_ids=part.lease_ids,
+        clients=[pb.ClientWeight(client_id=client, weight=share) for client, share in part.shares],
+        is_part=len(order.parts) > 1,
     )
     return pb.AggregatorMessage(event=events.UPLOAD_MODEL, upload=body)
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from fedswarm import events
 from fedswarm.aggregation.grid import Sum
 from fedswarm.aggregation.server_algorithm import ServerState, server_algorithm
-from fedswarm.aggregation.sum_encoding import decode_sum
 from fedswarm.clock import Clock
 from fedswarm.devices.worlds import JobWorld
 from fedswarm.errors import FedswarmError, RunFailedError
@@ -30,11 +29,13 @@ from fedswarm.rounds import wire
 from fedswarm.rounds.exchange_choice import chosen_chunk_bytes, spreads_by_peers
 from fedswarm.rounds.machine import RoundMachine
 from fedswarm.rounds.story import job_config
-from fedswarm.swarm.manifest import Manifest, build_manifest
-from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
+from fedswarm.swarm.manifest import build_manifest
+from fedswarm.swarm.slices import UNKNOWN_RATES, Rates
+from fedswarm.swarm.wire import manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
 from services.aggregator.executor_session import ExecutorSession
+from services.aggregator.uploads import Errand, UploadFailedError, Uploads
 from services.peer.node import PeerNode
 
 log = logging.getLogger(__name__)
@@ -88,9 +89,9 @@ class Conductor:
         self._deserted = asyncio.Event()  # set whenever the last session ends
         self._departed = pb.Traffic()  # of sessions that ended
         self._instructions: asyncio.Queue[msg.Instruction] = asyncio.Queue()
-        self._uploads: dict[tuple[str, int], asyncio.Future[Manifest]] = {}  # by executor and order
+        self._uploads = Uploads(self, node, clock, job.cluster.lease_timeout_s)
         self._fetched: dict[int, NDArray[Any]] = {}
-        self._fetches: dict[asyncio.Task[None], str] = {}
+        self._fetches: dict[asyncio.Task[None], tuple[str, ...]] = {}
 
     # Events in
 
@@ -102,7 +103,7 @@ class Conductor:
     def connect(self, registration: wire.Registration) -> ExecutorSession:
         """An executor registered."""
         joined = registration.joined
-        session = ExecutorSession(joined.executor, joined.target, self._clock.now_s())
+        session = ExecutorSession(joined.executor, joined.target, registration.rates, self._clock.now_s())
         former = self._sessions.get(joined.executor)
         if former is not None:
             self.disconnect(former, "it registered again")
@@ -123,7 +124,7 @@ class Conductor:
             self._deserted.set()
         self._departed.received_bytes += session.traffic.received_bytes
         self._departed.wasted_bytes += session.traffic.wasted_bytes
-        for fetch in [fetch for fetch, executor in self._fetches.items() if executor == session.executor]:
+        for fetch in [fetch for fetch, executors in self._fetches.items() if session.executor in executors]:
             fetch.cancel()
         self.deliver(msg.ExecutorLost(session.executor, reason))
 
@@ -140,26 +141,41 @@ class Conductor:
                 scores = wire.read_test_report(message.test_report)
                 self.deliver(msg.EvaluationReported(session.executor, message.test_report.lease_id, scores))
             case "upload":
-                self._uploaded(session, message.upload)
+                self._uploads.published(Errand(session.executor, message.upload.order_id), message.upload.manifest)
+            case "reduced":
+                slice_ = message.reduced.slice
+                errand = Errand(session.executor, slice_.order_id, slice_.first_chunk)
+                self._uploads.published(errand, message.reduced.manifest)
             case "failure":
                 self._failed(session, message.failure)
 
-    def _uploaded(self, session: ExecutorSession, upload: pb.Upload) -> None:
-        waiting = self._uploads.get((session.executor, upload.order_id))
-        if waiting is None or waiting.done():
-            return
-        try:
-            waiting.set_result(manifest_from_proto(upload.manifest))
-        except FedswarmError as error:
-            waiting.set_exception(error)
-
     def _failed(self, session: ExecutorSession, failure: pb.Failure) -> None:
-        if failure.WhichOneof("task") == "lease_id":
-            self.deliver(msg.LeaseFailed(session.executor, failure.lease_id, failure.error))
-            return
-        waiting = self._uploads.get((session.executor, failure.order_id))
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(RunFailedError(failure.error))
+        match failure.WhichOneof("task"):
+            case "lease_id":
+                self.deliver(msg.LeaseFailed(session.executor, failure.lease_id, failure.error))
+            case "slice":
+                errand = Errand(session.executor, failure.slice.order_id, failure.slice.first_chunk)
+                self._uploads.failed(errand, failure.error)
+            case _:
+                self._uploads.failed(Errand(session.executor, failure.order_id), failure.error)
+
+    # Executors, as uploads see them
+
+    def target(self, executor: str) -> str | None:
+        """Where an executor's peer answers, ``None`` if it is gone."""
+        session = self._sessions.get(executor)
+        return None if session is None else session.target
+
+    def rates(self, executor: str) -> Rates:
+        """What its link bears, as far as it told."""
+        session = self._sessions.get(executor)
+        return UNKNOWN_RATES if session is None else session.rates
+
+    def send(self, executor: str, message: pb.AggregatorMessage) -> None:
+        """Says something to an executor that may be gone."""
+        session = self._sessions.get(executor)
+        if session is not None:
+            session.send(message)
 
     # Instructions out
 
@@ -185,18 +201,19 @@ class Conductor:
     async def _perform(self, instruction: msg.Instruction) -> None:
         match instruction:
             case msg.SendTrain(executor):
-                self._send(executor, wire.train_message(instruction))
+                self.send(executor, wire.train_message(instruction))
             case msg.SendTest(executor):
-                self._send(executor, wire.model_test_message(instruction))
+                self.send(executor, wire.model_test_message(instruction))
             case msg.SendModel(executor):
                 if self._offer is not None:
-                    self._send(executor, self._offer)
-            case msg.OrderUpload(executor, order_id):
-                self._send(executor, wire.upload_message(instruction))
-                self._spawn(executor, self._fetch_sum(executor, order_id))
+                    self.send(executor, self._offer)
+            case msg.OrderSum(_, _, parts):
+                for part in parts:
+                    self.send(part.executor, wire.upload_message(instruction, part))
+                self._spawn(self._fetch_sum(instruction), *(part.executor for part in parts))
             case msg.RequestInitialModel(executor, order_id):
-                self._send(executor, wire.initial_model_message(instruction))
-                self._spawn(executor, self._fetch_initial_model(executor, order_id))
+                self.send(executor, wire.initial_model_message(instruction))
+                self._spawn(self._fetch_initial_model(executor, order_id), executor)
             case msg.AdoptModel(order_id):
                 self._state = self._algorithm.init(self._fetched.pop(order_id))
             case msg.AddSum(order_id):
@@ -217,11 +234,6 @@ class Conductor:
                 await self._save()
             case msg.RefuseExecutor(executor, reason):
                 self._refuse(executor, reason)
-
-    def _send(self, executor: str, message: pb.AggregatorMessage) -> None:
-        session = self._sessions.get(executor)
-        if session is not None:
-            session.send(message)
 
     def _write(self, record: Record) -> None:
         self._records.write(record)
@@ -251,43 +263,24 @@ class Conductor:
 
     async def _fetch_initial_model(self, executor: str, order_id: int) -> None:
         try:
-            weights, _ = await self._fetch(executor, order_id)
-            self._known_layout.check(weights)
-            self._fetched[order_id] = weights.astype(np.float32, copy=False)
-        except (FedswarmError, TimeoutError) as error:
+            fetched = await self._uploads.fetch(executor, order_id)
+            self._known_layout.check(fetched.vector)
+            self._fetched[order_id] = fetched.vector.astype(np.float32, copy=False)
+        except FedswarmError as error:
             log.warning("executor %s did not deliver the initial model: %s", executor, error)
-            self.deliver(msg.InitialModelFailed(order_id, str(error) or "it took too long"))
+            self.deliver(msg.InitialModelFailed(order_id, str(error)))
             return
         self.deliver(msg.InitialModelArrived(order_id))
 
-    async def _fetch_sum(self, executor: str, order_id: int) -> None:
+    async def _fetch_sum(self, order: msg.OrderSum) -> None:
         try:
-            words, upload_s = await self._fetch(executor, order_id)
-            self._fetched[order_id] = decode_sum(words, self._known_layout.size)
-        except (FedswarmError, TimeoutError) as error:
-            log.warning("the sum of executor %s cannot be had: %s", executor, error)
-            self.deliver(msg.SumFailed(order_id, str(error) or "it took too long"))
+            self._fetched[order.order_id], upload_s = await self._uploads.fetch_sum(order, self._known_layout.size)
+        except FedswarmError as error:
+            log.warning("sum %d cannot be had: %s", order.order_id, error)
+            culprit = error.executor if isinstance(error, UploadFailedError) else ""
+            self.deliver(msg.SumFailed(order.order_id, str(error), culprit))
             return
-        self.deliver(msg.SumFetched(order_id, upload_s))
-
-    async def _fetch(self, executor: str, order_id: int) -> tuple[NDArray[Any], float]:
-        """What an order asked for, and how many seconds it was on its way.
-
-        Raises :class:`FedswarmError` or :class:`TimeoutError` when it cannot be had.
-        """
-        session = self._sessions.get(executor)
-        if session is None:
-            raise RunFailedError(f"executor {executor} is gone")
-        upload: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
-        self._uploads[executor, order_id] = upload
-        try:
-            async with asyncio.timeout(self.job.cluster.lease_timeout_s):
-                manifest = await upload
-                start_s = self._clock.now_s()
-                fetched: NDArray[Any] = await self._node.fetch(manifest, session.target, swarm=False)
-        finally:
-            del self._uploads[executor, order_id]
-        return fetched, self._clock.now_s() - start_s
+        self.deliver(msg.SumFetched(order.order_id, upload_s))
 
     @property
     def _known_layout(self) -> Layout:
@@ -372,10 +365,10 @@ class Conductor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._deserted.wait(), FAREWELL_S)
 
-    def _spawn(self, executor: str, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a fetch from an executor; it is cancelled when the executor is lost."""
+    def _spawn(self, work: Coroutine[Any, Any, None], *executors: str) -> None:
+        """Runs a fetch from executors; it is cancelled when one of them is lost."""
         task = asyncio.create_task(work)
-        self._fetches[task] = executor
+        self._fetches[task] = executors
         task.add_done_callback(self._note_death)
 
     def _note_death(self, task: asyncio.Task[None]) -> None:

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from fedswarm import events
+from fedswarm.swarm.slices import Rates
 from fedswarm.v1 import aggregator_pb2 as pb
 
 
 class ExecutorSession:
     """Messages queued for one executor, when it was last heard, and how many bytes it says it moved."""
 
-    def __init__(self, executor: str, target: str, now_s: float) -> None:
+    def __init__(self, executor: str, target: str, rates: Rates, now_s: float) -> None:
         self.executor = executor
         self.target = target
+        self.rates = rates
         self.heard_s = now_s
         self.traffic = pb.Traffic()
         self._outbox: asyncio.Queue[pb.AggregatorMessage | None] = asyncio.Queue()

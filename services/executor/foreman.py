@@ -18,6 +18,7 @@ from fedswarm.rounds.exchange_choice import chosen_chunk_bytes
 from fedswarm.swarm.manifest import Manifest, build_manifest
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
+from services.executor.reducer import Reducer
 from services.executor.session import Session
 from services.executor.workbench import Workbench
 from services.peer.node import PeerNode
@@ -45,6 +46,7 @@ class Foreman:
         self._node = node
         self._clock = clock
         self._download_s = 0.0
+        self._reducer = Reducer(job.job_name, executor_id, node, self._send)
         self._work: asyncio.Queue[pb.AggregatorMessage] = asyncio.Queue()
         self._offered: Manifest | None = None
         self._model: asyncio.Task[Vector] | None = None
@@ -71,7 +73,10 @@ class Foreman:
             case "round_closed":
                 self._drop_leases(message.round_closed.round)
                 self._bench.close_round(message.round_closed.round)
+                self._reducer.close_round(message.round_closed.round)
                 self._node.forget_before(message.round_closed.round + 1)
+            case "reduce":
+                self._reducer.begin(message.reduce)
             case "train" | "test" | "upload":
                 self._work.put_nowait(message)
             case other:
@@ -98,7 +103,8 @@ class Foreman:
                 self._send(_failure(message, f"{type(error).__name__}: {error}"))
 
     async def close(self) -> None:
-        """Stops a fetch in progress."""
+        """Stops what is in progress."""
+        await self._reducer.close()
         if self._model is not None:
             self._model.cancel()
             await asyncio.gather(self._model, return_exceptions=True)
@@ -177,7 +183,10 @@ class Foreman:
             vector: Vector | Sum = await self._bench.initial_weights()
         else:
             shares = {client.client_id: client.weight for client in order.clients}
-            vector = encode_sum(await self._bench.weighted_sum(order.round, list(order.lease_ids), shares))
+            total = await self._bench.weighted_sum(order.round, list(order.lease_ids), shares)
+            vector = total if order.is_part else encode_sum(total)
+            if order.is_part:
+                self._reducer.keep(order, total)
         manifest = build_manifest(
             vector,
             job=self._job.job_name,
