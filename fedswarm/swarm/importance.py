@@ -5,8 +5,8 @@ not at a disadvantage. Every method but the baselines looks at the *delta*, the 
 round's start, or at what the loss says about the trained weights: what a receiver already has is of no use to it.
 
 Bytes are ranks: monotone in the score, equal for equal scores, spread over the whole range. How large one score is next
-to another is lost; pickers compare ranks anyway. On 11 million weights a method takes 25 to 65 ms of CPU time. Gradients
-come from the training engine and cost more (:mod:`fedswarm.training.gradients`).
+to another is lost; pickers compare ranks anyway. On 11 million weights a method takes 25 to 65 ms of CPU time.
+Gradients come from the training engine and cost more (:mod:`fedswarm.training.gradients`).
 """
 
 from __future__ import annotations
