@@ -39,6 +39,7 @@ def test_a_stranger_is_told(known: list[int]) -> None:
 
 def test_a_table_survives_its_state() -> None:
     table, other = ClientTable(COLUMNS), ClientTable(COLUMNS)
-    table["utility"][table.add(np.asarray([7, 2]))] = [70.0, 20.0]
+    rows = table.add(np.asarray([7, 2]))
+    table["utility"][rows] = [70.0, 20.0]
     other.load_state_dict(table.state_dict())
     assert (other.ids.tolist(), other["utility"].tolist()) == ([2, 7], [20.0, 70.0])
