@@ -197,6 +197,14 @@ def test_the_pacer_gives_more_time_when_utility_is_flat():
     assert bliss.describe() == {"algo": "bliss", "round": 7, **paced}
 
 
+def test_rounds_in_which_nobody_counts_are_not_a_fall_of_utility():
+    bliss = selector(pacer_step=3, pacer_delta=20.0)
+    nobody = {"success": lambda ids: np.zeros(len(ids), dtype=bool)}
+    for first, outcome in ((0, {}), (3, nobody), (6, {})):
+        play(bliss, first, first + 3, lambda ids: np.full(len(ids), 10.0), **outcome)
+    assert bliss.t_budget_s == 120
+
+
 def test_the_pacer_takes_time_away_when_utility_leaps():
     bliss = selector(pacer_step=3, pacer_delta=20.0)
     play(bliss, 0, 3, lambda ids: np.full(len(ids), 1.0))
