@@ -2,10 +2,10 @@
 
     python benchmark/selection.py [--policies random oort ...] [--clients 10000 ...] [--json]
 
-All clients are registered, online, and were tried once, so that each has a score; for Bliss one half was, which also
-considers newcomers. Bliss looks at 500 and 500 candidates on the default population, with its default regressors,
-fitting included. Times are CPU times of one process, the median and the slowest of some rounds; bytes are what the
-policy's state takes after registration, and the peak of a choice beyond it.
+All clients are registered with devices of the default population and online. All were tried once, so that each has a
+score; for Bliss one half was, which also considers newcomers. Bliss looks at 500 and 500 candidates, with its default
+regressors, fitting included. Times are CPU times of one process, the median and the slowest of some rounds; bytes are
+what the policy's state takes after registration, and the peak of a choice beyond it.
 Without --json a table is printed; the last line is a JSON object either way.
 """
 
@@ -63,23 +63,20 @@ def outcome(round_index: int, clients: np.ndarray, draws: np.random.Generator) -
     )
 
 
-def devices_for(policy: str, ids: np.ndarray) -> DeviceFeatures | None:
-    """What Bliss looks at; the others look at no device."""
-    if policy != "bliss":
-        return None
-    population = load_population(DEFAULT_POPULATION)
-    return TracedDevices.of(ids, population, 1, DevicesSection())
+def devices_of(ids: np.ndarray) -> DeviceFeatures:
+    """The default population, whose devices the clients have by turns."""
+    return TracedDevices.of(ids, load_population(DEFAULT_POPULATION), 1, DevicesSection())
 
 
 def measure(policy: str, fidelity: str | None, clients: int) -> dict[str, Any]:
     """One row of the table."""
     ids, draws = np.arange(clients, dtype=np.int64), np.random.default_rng(1)
-    devices = devices_for(policy, ids)
+    devices = devices_of(ids)
     tracemalloc.start()
     selector = make(policy, fidelity)
     selector.register_clients(ids, np.full(clients, 50, dtype=np.int64), devices)
     held = tracemalloc.get_traced_memory()[0]
-    tried = selector.select_participants(clients // 2 if devices else clients, Moment(0.0, 0, 0, ids))
+    tried = selector.select_participants(clients // 2 if policy == "bliss" else clients, Moment(0.0, 0, 0, ids))
     selector.register_feedback(outcome(0, tried, draws))
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]

@@ -44,7 +44,7 @@ class ClientTable:
 
     def add(self, client_ids: ClientIds) -> Rows:
         """Makes rows for these clients, where they are not known yet, and returns the row of each."""
-        merged = np.union1d(self._ids, client_ids)
+        merged = _union(self._ids, client_ids)
         if len(merged) > len(self._ids):
             old = np.searchsorted(merged, self._ids)
             for name, (kind, initial) in self._kinds.items():
@@ -76,3 +76,11 @@ class ClientTable:
         """Takes over what :meth:`state_dict` gave."""
         self._ids = np.array(state["ids"], dtype=np.int64)
         self._columns = {name: np.array(state[name], dtype=kind) for name, (kind, _) in self._kinds.items()}
+
+
+def _union(first: ClientIds, second: ClientIds) -> ClientIds:
+    """Ids of both, ascending; NumPy's own hashes them, a hundred times slower where they are in order already."""
+    ids: ClientIds = np.sort(np.concatenate([first, second]), kind="stable")
+    new: NDArray[np.bool_] = np.ones(len(ids), dtype=np.bool_)
+    new[1:] = ids[1:] > ids[:-1]
+    return ids[new]

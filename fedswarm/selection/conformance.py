@@ -15,18 +15,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
+from fedswarm.devices.synthesis import TraceDensity, synthesize_population
+from fedswarm.devices.traced import TracedDevices
 from fedswarm.randomness import generator
 from fedswarm.selection.choice import check_choice
-from fedswarm.selection.contract import ClientIds, DeviceFeatures, Feedback, Moment, Selector
+from fedswarm.selection.contract import ClientIds, DeviceFeatures, Feedback, Moment, Override, Selector
 
 MakePolicy = Callable[[int], Selector]
 Check = Callable[[MakePolicy], None]
+Requests = dict[int, Override]
 
 CLIENTS: Final = np.concatenate([np.arange(3, 60), np.arange(100, 130)])
+NEWCOMERS: Final = np.arange(60, 70)
+EVERYBODY: Final = np.union1d(CLIENTS, NEWCOMERS)
 COUNT: Final = 12
 ROUNDS: Final = 30
 HALF: Final = ROUNDS // 2
@@ -37,28 +43,37 @@ class Rehearsal:
     """Plays rounds with one policy; whatever happens follows from the round alone."""
 
     policy: Selector
-    devices: DeviceFeatures | None = None
     choices: list[ClientIds] = field(default_factory=list)
+    requests: list[Requests] = field(default_factory=list)
 
     def register(self, client_ids: ClientIds = CLIENTS) -> None:
-        """Introduces clients."""
-        self.policy.register_clients(client_ids, 20 + client_ids % 50, self.devices)
+        """Introduces clients and their devices."""
+        self.policy.register_clients(client_ids, 20 + client_ids % 50, devices())
 
     def play(self, first: int, last: int, clients: ClientIds = CLIENTS) -> None:
         """Rounds ``first`` to ``last - 1``."""
         for round_index in range(first, last):
-            draws = generator(1, round_index, "online")
-            online = clients[draws.random(len(clients)) < draws.choice([0.05, 0.4, 1.0])]
-            moment = Moment(60.0 * round_index, round_index, round_index, online)
-            chosen = self.policy.select_participants(COUNT, moment)
-            check_choice(chosen, COUNT, online)
-            assert len(chosen) or not len(online), f"{len(online)} clients are online and nobody was chosen"
-            self.choices.append(chosen)
-            self._check_requests(chosen)
-            self.policy.register_feedback(feedback(round_index, chosen))
+            self.choose(round_index, clients)
+            self.hear(round_index)
+
+    def choose(self, round_index: int, clients: ClientIds = CLIENTS) -> None:
+        """The first half of a round: some of the clients are online, and the policy chooses."""
+        draws = generator(1, round_index, "online")
+        online = clients[draws.random(len(clients)) < draws.choice([0.05, 0.4, 1.0])]
+        moment = Moment(60.0 * round_index, round_index, round_index, online)
+        chosen = self.policy.select_participants(COUNT, moment)
+        check_choice(chosen, COUNT, online)
+        assert len(chosen) or not len(online), f"{len(online)} clients are online and nobody was chosen"
+        self.choices.append(chosen)
+        self.requests.append(dict(self.policy.overrides()))
+        self._check_requests(chosen)
+
+    def hear(self, round_index: int) -> None:
+        """The second half: one feedback on everybody chosen."""
+        self.policy.register_feedback(feedback(round_index, self.choices[-1]))
 
     def _check_requests(self, chosen: ClientIds) -> None:
-        for client, override in self.policy.overrides().items():
+        for client, override in self.requests[-1].items():
             assert client in chosen, f"an override for client {client}, who was not chosen"
             assert override.local_steps >= 1, f"client {client} is to train {override.local_steps} steps"
             assert 0 <= override.dropout_fraction < 1, f"client {client} is to drop {override.dropout_fraction}"
@@ -67,6 +82,12 @@ class Rehearsal:
         pacer = self.policy.describe()
         assert isinstance(pacer.get("algo"), str), "describe() must name the policy under 'algo'"
         json.dumps(pacer, allow_nan=False)
+
+
+@cache
+def devices() -> DeviceFeatures:
+    """Forty synthetic phones, which the clients have by turns."""
+    return TracedDevices(EVERYBODY, synthesize_population(seed=4, devices=40, density=TraceDensity(20, 10)), seed=1)
 
 
 def feedback(round_index: int, chosen: ClientIds) -> Feedback:
@@ -112,6 +133,16 @@ def chooses_clients_online_once_and_no_more_than_asked(make: MakePolicy) -> None
     played(make)
 
 
+def knows_clients_however_they_register(make: MakePolicy) -> None:
+    """One by one or all at once."""
+    one_by_one = Rehearsal(make(7))
+    for client in CLIENTS.tolist():
+        one_by_one.policy.register_client(client, 20 + client % 50, devices())
+    one_by_one.play(0, HALF)
+    at_once = played(make, rounds=HALF)
+    assert same(one_by_one.choices, at_once.choices), "clients registered one by one are treated otherwise"
+
+
 def follows_from_seed_and_draw(make: MakePolicy) -> None:
     """Equal seeds choose alike, and different ones do not."""
     assert same(played(make).choices, played(make).choices), "the same seed and history led to different choices"
@@ -129,14 +160,21 @@ def draws_anew_for_a_round_that_was_skipped(make: MakePolicy) -> None:
 
 
 def resumes_as_if_nothing_had_happened(make: MakePolicy) -> None:
-    """A policy that took over another's state goes on like it, from any point of a round."""
+    """A policy that took over another's state goes on like it, between two rounds and within one."""
     undisturbed = played(make)
-    first = played(make, rounds=HALF)
-    resumed = Rehearsal(make(7))
-    resumed.policy.load_state_dict(stored(first.policy.state_dict()))
-    resumed.play(HALF, ROUNDS)
-    assert same(first.choices + resumed.choices, undisturbed.choices), "a resumed policy chose others"
-    assert resumed.policy.describe() == undisturbed.policy.describe(), "a resumed policy describes itself otherwise"
+    for within in (False, True):
+        first, resumed = played(make, rounds=HALF), Rehearsal(make(7))
+        if within:
+            first.choose(HALF)
+        resumed.register()  # as every run does when it begins; the state has the last word
+        resumed.policy.load_state_dict(stored(first.policy.state_dict()))
+        resumed.choices, resumed.requests = first.choices, first.requests
+        if within:
+            resumed.hear(HALF)
+        resumed.play(HALF + within, ROUNDS)
+        assert same(resumed.choices, undisturbed.choices), "a resumed policy chose others"
+        assert resumed.requests == undisturbed.requests, "a resumed policy asks something else of the chosen"
+        assert resumed.policy.describe() == undisturbed.policy.describe(), "a resumed policy describes itself otherwise"
 
 
 def keeps_its_state_to_itself(make: MakePolicy) -> None:
@@ -151,10 +189,9 @@ def keeps_its_state_to_itself(make: MakePolicy) -> None:
 def welcomes_newcomers(make: MakePolicy) -> None:
     """Clients that join later, between the others' ids, are chosen too."""
     rehearsal = played(make, rounds=HALF)
-    newcomers = np.arange(60, 70)
-    rehearsal.register(newcomers)
-    rehearsal.play(HALF, 2 * ROUNDS, np.union1d(CLIENTS, newcomers))
-    assert np.isin(np.concatenate(rehearsal.choices), newcomers).any(), "nobody who joined later was ever chosen"
+    rehearsal.register(NEWCOMERS)
+    rehearsal.play(HALF, 2 * ROUNDS, EVERYBODY)
+    assert np.isin(np.concatenate(rehearsal.choices), NEWCOMERS).any(), "nobody who joined later was ever chosen"
 
 
 def survives_rounds_in_which_all_fail(make: MakePolicy) -> None:
@@ -190,6 +227,7 @@ def stored(state: Any) -> Any:
 
 CHECKS: Final[tuple[Check, ...]] = (
     chooses_clients_online_once_and_no_more_than_asked,
+    knows_clients_however_they_register,
     follows_from_seed_and_draw,
     draws_anew_for_a_round_that_was_skipped,
     resumes_as_if_nothing_had_happened,

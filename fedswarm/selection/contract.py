@@ -129,6 +129,10 @@ class Selector(Protocol):
         """
         ...
 
+    def register_client(self, client_id: int, samples: int, devices: DeviceFeatures | None = None) -> None:
+        """Adds one client; the same as :meth:`register_clients` of one."""
+        ...
+
     def register_clients(self, client_ids: ClientIds, samples: Integers, devices: DeviceFeatures | None = None) -> None:
         """Adds clients with their numbers of training samples; ``devices`` may be asked about them at any time."""
         ...
@@ -174,9 +178,10 @@ class Policy:
         """Paces nothing."""
         return None
 
-    def register_client(self, client_id: int, samples: int) -> None:
+    def register_client(self, client_id: int, samples: int, devices: DeviceFeatures | None = None) -> None:
         """One client, for convenience."""
-        self.register_clients(np.asarray([client_id], dtype=np.int64), np.asarray([samples], dtype=np.int64))
+        ids, sizes = np.asarray([client_id], dtype=np.int64), np.asarray([samples], dtype=np.int64)
+        self.register_clients(ids, sizes, devices)
 
     def register_clients(self, client_ids: ClientIds, samples: Integers, devices: DeviceFeatures | None = None) -> None:
         """Needs to know nobody in advance."""

@@ -1,20 +1,23 @@
 """PyramidFL (Li, Zeng, Zhang, Cao, MobiCom 2022): Oort's choice, refined by what each chosen client does.
 
-Clients are chosen as Oort does. Those that were exploited and whose last round is known are then ranked by the norm of
-their last update, and
+Clients are chosen as Oort does. Those that were exploited and whose last round is known are then ranked by the gradient
+utility of their last update, and
 
-- the smaller the norm, the larger the share of its update that a client drops, from ``low`` to ``high``, which shortens
+- the smaller it is, the larger the share of its update that a client drops, from ``low`` to ``high``, which shortens
   its upload: its round would take ``t' = t_comp + (1 - p) t_comm``;
 - whoever would finish early trains on meanwhile, for up to ``beta`` of the time left until ``D``.
 
 =============  ==============================================  ====================================================
-fidelity       dropout of rank i of L, the largest norm first  steps in place of E
+fidelity       dropout of rank i of L, the most useful first   steps in place of E
 =============  ==============================================  ====================================================
 ``paper``      ``low + i (high - low) / L``, i from 0          ``floor(E (1 + beta floor((D - t') / t_step) / E))``,
                                                                D: when the K-th of them would be through
 ``reference``  ``low + i (high - low) / (L - 1)``              ``round(E (1 + beta (D - t') / (E t_step)))``,
                                                                D: Oort's preferred duration
 =============  ==============================================  ====================================================
+
+Gradient utility is ``|B| ||update||`` with ``paper``, |B| being the number of samples trained, as in Oort's statistical
+utility; ``reference`` leaves |B| out.
 
 In both t_step is the client's last training time by its number of steps; t_comp is E of these, and with ``reference``
 the last training time as it was. Steps never fall below E. They are capped by ``max_step_factor`` E (the original adds
@@ -48,7 +51,7 @@ SHORTEST_STEP_S: Final = 1e-8
 PYRAMID_COLUMNS: Final = {
     **COLUMNS,
     "samples": (np.int32, 0),
-    "delta_norm": (np.float32, 0.0),
+    "gradient_utility": (np.float32, 0.0),
     "compute_s": (np.float32, math.nan),
     "steps": (np.int32, 0),
     "communication_s": (np.float32, math.nan),
@@ -93,7 +96,7 @@ class PyramidParameters:
 
 
 class PyramidFLSelector(OortSelector):
-    """Implements :class:`~fedswarm.selection.contract.Selector`; 52 bytes of memory a client."""
+    """Implements :class:`~fedswarm.selection.contract.Selector`; 56 bytes of memory a client."""
 
     algorithm = "pyramidfl"
 
@@ -107,11 +110,11 @@ class PyramidFLSelector(OortSelector):
         self._table["samples"][self._table.rows(client_ids)] = samples
 
     def register_feedback(self, feedback: Feedback) -> None:
-        """Also keeps norms of successes, and how time was spent wherever it is known."""
+        """Also keeps gradient utilities of successes, and how time was spent wherever it is known."""
         super().register_feedback(feedback)
         table, success = self._table, feedback.success
         rows = table.rows(feedback.client_ids)
-        table["delta_norm"][rows[success]] = np.nan_to_num(feedback.delta_norm[success])
+        table["gradient_utility"][rows[success]] = self._gradient_utility(feedback, rows)[success]
         sent = 1 - feedback.dropout_fraction
         undropped_s = feedback.duration_s - feedback.compute_s + feedback.upload_s * (1 - sent) / sent
         known = np.isfinite(undropped_s) & (feedback.compute_s > 0) & (feedback.steps > 0)
@@ -125,7 +128,7 @@ class PyramidFLSelector(OortSelector):
         rows = self._exploited[table["steps"][self._exploited] > 0]
         if not len(rows):
             return {}
-        rows = rows[np.argsort(-table["delta_norm"][rows], kind="stable")]
+        rows = rows[np.argsort(-table["gradient_utility"][rows], kind="stable")]
         dropout = self._dropout(len(rows))
         steps = self._steps(rows, dropout)
         return {
@@ -133,8 +136,17 @@ class PyramidFLSelector(OortSelector):
             for client, step, share in zip(table.ids[rows].tolist(), steps.tolist(), dropout.tolist(), strict=True)
         }
 
+    def _gradient_utility(self, feedback: Feedback, rows: Rows) -> Floats:
+        """How much each client's update moved, times what it learnt from; 0 where unknown."""
+        norm = np.nan_to_num(feedback.delta_norm)
+        if self._pyramid.reference:
+            return norm
+        trained = np.minimum(self._table["samples"][rows], feedback.steps * self._pyramid.batch_size)
+        utility: Floats = norm * trained
+        return utility
+
     def _dropout(self, ranks: int) -> Floats:
-        """Dropout of each rank, the largest norm first."""
+        """Dropout of each rank, the largest gradient utility first."""
         pyramid = self._pyramid
         if not pyramid.dropout:
             return np.zeros(ranks)

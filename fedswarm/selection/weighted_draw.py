@@ -27,5 +27,5 @@ def draw_weighted(draws: np.random.Generator, weights: Floats, count: int) -> Po
     if count <= 0:
         return np.empty(0, dtype=np.int64)
     arrivals = draws.standard_exponential(len(weights))
-    arrivals /= weights + SMALLEST_WEIGHT
+    arrivals /= np.maximum(weights, SMALLEST_WEIGHT)
     return np.argpartition(arrivals, count - 1)[:count]

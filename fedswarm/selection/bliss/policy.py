@@ -101,8 +101,8 @@ class BlissSelector(Policy):
         """Remembers what participations were worth, and lets the pacer know."""
         worth = rewards(feedback, self._pacer.budget_s, self._penalty, failures_apart=not self._published)
         self._memory.hear(feedback.client_ids, worth, feedback.success)
-        good = np.nan_to_num(worth[feedback.success])
-        self._pacer.observe(float(good.sum() / (1e-4 + len(good))))
+        if feedback.success.any():
+            self._pacer.observe(float(np.nan_to_num(worth[feedback.success]).mean()))
 
     def predicted_utilities(self) -> Mapping[str, Mapping[int, float]]:
         """Predictions of all candidates considered last."""

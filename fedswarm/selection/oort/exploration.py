@@ -1,16 +1,25 @@
-"""How many clients are to be explored (Algorithm 1, "Exploration"; section 4.3).
+"""How many clients that were never tried to explore, and which (Algorithm 1, "Exploration"; section 4.3).
 
 The share explored decays by a constant factor every round until its floor.
 
-Deviation. The paper samples clients that were never tried "by speed", as a guess from their kind of device. Durations
-are first known when a client was tried, and nothing else is assumed here, so they are sampled uniformly, as in the
-reference. The authors' code weighs them by their number of samples, of which the paper says nothing.
+Deviations. The paper samples by speed, guessed from the kind of device, and leaves open how to weigh computing against
+transfers: ``paper`` takes their geometric mean, which depends on no unit. Where nothing is known of the devices, and
+with ``reference`` always, all are sampled alike. The authors' code has each client's simulated duration before it was
+ever tried and weighs by it and by the number of samples, of which the paper says nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedswarm.selection.contract import Floats
+from fedswarm.selection.weighted_draw import Positions, draw_weighted
 
 
 @dataclass(frozen=True)
@@ -30,3 +39,20 @@ class ExplorationSchedule:
         explore = min(math.floor(count * self.share(round_number)), untried)
         exploit = min(count - explore, tried)
         return min(count - exploit, untried), exploit
+
+
+def device_speed(profiles: Mapping[str, NDArray[Any]]) -> Floats:
+    """Geometric mean of the speeds that device profiles give for computing (GFLOP/s) and for transfers (Mb/s)."""
+    compute_gflops = (profiles["cpu_flops"] + profiles["gpu_flops"]) / 1e9
+    speed: Floats = np.sqrt(compute_gflops * profiles["peak_throughput_mbps"])
+    return speed
+
+
+def explore(draws: np.random.Generator, speeds: Floats, count: int) -> Positions:
+    """Draws ``count`` clients, at most as many as there are, in proportion to their speeds.
+
+    Uniformly if the speed of any is unknown (NaN).
+    """
+    if np.isnan(speeds).any():
+        return draws.choice(len(speeds), count, replace=False)
+    return draw_weighted(draws, speeds, count)

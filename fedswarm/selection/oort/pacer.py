@@ -108,11 +108,11 @@ class PercentilePacer:
         """The element at ``floor(n percentile / 100)`` of the known durations; infinite at 100, or if none is known."""
         if self._percentile >= 100:
             return float("inf")
-        known = durations_s[np.isfinite(durations_s)]
-        if not len(known):
+        known = len(durations_s) - int(np.count_nonzero(np.isnan(durations_s)))
+        if not known:
             return float("inf")
-        place = min(int(len(known) * self._percentile / 100), len(known) - 1)
-        return float(np.partition(known, place)[place])
+        place = min(int(known * self._percentile / 100), known - 1)
+        return float(np.partition(durations_s, place)[place])  # NaN sorts behind all numbers
 
     def describe(self) -> dict[str, Any]:
         """``round_threshold`` is the percentile."""

@@ -56,8 +56,10 @@ def uncertainty(round_number: int, last_rounds: Integers) -> Floats:
 
 def slowness_penalty(durations_s: Floats, preferred_s: float, exponent: float) -> Floats:
     """``(T / t)^alpha`` where t > T and 1 elsewhere, unknown (NaN) durations included; never above 1."""
-    penalty = np.ones(len(durations_s))
-    if exponent > 0 and np.isfinite(preferred_s):
-        slow = np.flatnonzero(durations_s > preferred_s)
-        penalty[slow] = (preferred_s / durations_s[slow]) ** exponent
+    if exponent <= 0 or not np.isfinite(preferred_s):
+        return np.ones(len(durations_s))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        penalty: Floats = preferred_s / durations_s
+    np.fmin(penalty, 1.0, out=penalty)  # of NaN and 1, fmin takes 1
+    penalty **= exponent
     return penalty

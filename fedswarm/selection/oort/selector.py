@@ -23,7 +23,7 @@ from fedswarm.selection.client_table import ClientTable, Rows
 from fedswarm.selection.contract import ClientIds, DeviceFeatures, Feedback, Floats, Integers, Moment, Policy, State
 from fedswarm.selection.oort.blacklist import blacklisted
 from fedswarm.selection.oort.exploitation import exploit
-from fedswarm.selection.oort.exploration import ExplorationSchedule
+from fedswarm.selection.oort.exploration import ExplorationSchedule, device_speed, explore
 from fedswarm.selection.oort.pacer import Pacer, PercentilePacer, SecondsPacer
 from fedswarm.selection.oort.parameters import OortParameters
 from fedswarm.selection.oort.score import normalised, slowness_penalty, uncertainty
@@ -36,11 +36,12 @@ COLUMNS: Final[Columns] = {
     "duration_s": (np.float64, math.nan),
     "last_round": (np.int32, 0),
     "times_chosen": (np.int32, 0),
+    "speed": (np.float32, math.nan),
 }
 
 
 class OortSelector(Policy):
-    """Implements :class:`~fedswarm.selection.contract.Selector`; 32 bytes of memory a client."""
+    """Implements :class:`~fedswarm.selection.contract.Selector`; 36 bytes of memory a client."""
 
     algorithm = "oort"
 
@@ -63,10 +64,12 @@ class OortSelector(Policy):
         return self._pacer.budget_s
 
     def register_clients(self, client_ids: ClientIds, samples: Integers, devices: DeviceFeatures | None = None) -> None:
-        """Makes room for them; rows that were remembered move along."""
+        """Makes room for them, rows that were remembered moving along; ``paper`` notes how fast their devices look."""
         exploited, chosen = self._table.ids[self._exploited], self._table.ids[self._chosen]
-        self._table.add(client_ids)
+        rows = self._table.add(client_ids)
         self._exploited, self._chosen = self._table.rows(exploited), self._table.rows(chosen)
+        if devices is not None and not self._parameters.reference:
+            self._table["speed"][rows] = device_speed(devices.profiles(client_ids))
 
     def select_participants(self, count: int, moment: Moment) -> ClientIds:
         """Exploits and explores; at most ``count`` ids, ascending."""
@@ -81,7 +84,7 @@ class OortSelector(Policy):
         scores = self.scores(tried) if exploited else np.empty(0)
         picks = exploit(draws, scores, exploited, parameters.cut_off, reference=parameters.reference)
         self._exploited = np.sort(tried[picks])
-        finds = draws.choice(untried, explored, replace=False)
+        finds = untried[explore(draws, table["speed"][untried], explored)]
         self._chosen = np.sort(np.concatenate([self._exploited, finds]))
         return table.ids[self._chosen]
 

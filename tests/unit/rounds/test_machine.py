@@ -16,6 +16,7 @@ from fedswarm.aggregation.grid import Grid
 from fedswarm.aggregation.server_algorithm import FedAvg, ServerState
 from fedswarm.devices.time_model import PhaseTimes, Workload
 from fedswarm.devices.worlds import MakeWorld, open_world
+from fedswarm.jobs.built_in import POLICIES
 from fedswarm.jobs.schema import Job
 from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.randomness import generator
@@ -162,7 +163,7 @@ class Rehearsal:
             upload_s=1.0 if adaptive else 0.0,
             steps_phase1=3 if adaptive else 0,
             steps_phase2=2 if adaptive else 0,
-            dropout_fraction=0.25 if adaptive else 0.0,
+            dropout_fraction=0.25 if adaptive else task.dropout_fraction,
             went_away=failed and adaptive,
         )
 
@@ -306,28 +307,44 @@ def test_bytes_in_a_summary_are_those_of_its_round() -> None:
     assert [(s.bytes_sent, s.bytes_received, s.bytes_peers) for s in summaries] == [(60, 40, 10)] * 3
 
 
-def test_every_sampled_client_gets_exactly_one_feedback_with_its_own_round(monkeypatch: pytest.MonkeyPatch) -> None:
+def overhear(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> list[Feedback]:
+    """All the feedback that the policy gets, which it takes as ever."""
+    heard: list[Feedback] = []
+    selector = rehearsal.machine._selector
+    learn = selector.register_feedback
+
+    def listen(feedback: Feedback) -> None:
+        heard.append(feedback)
+        learn(feedback)
+
+    monkeypatch.setattr(selector, "register_feedback", listen)
+    return heard
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_sampled_client_gets_exactly_one_feedback_with_its_own_round(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Defects D6 and 1.4: stragglers were fed back twice, and under the next round's number."""
-    rehearsal = Rehearsal(job(rounds=3), seed=3, fails=lambda _, client: client == 7)
-    heard = []
-    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+    chosen_by = job(rounds=6, selection={"participants": 8, "policy": policy})
+    rehearsal = Rehearsal(chosen_by, seed=3, fails=lambda _, client: client == 7)
+    heard = overhear(rehearsal, monkeypatch)
     rehearsal.run()
     sampled = [(b.round, client) for b in rehearsal.tagged(records.RoundBegin) for client in b.sampled]
     assert sorted((f.round_index, client) for f in heard for client in f.client_ids.tolist()) == sorted(sampled)
 
 
-def test_failures_say_nothing_about_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    rehearsal = Rehearsal(job(rounds=2), seed=3, fails=lambda _, client: client % 2 == 0)
-    heard = []
-    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_failures_say_nothing_about_speed(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen_by = job(rounds=6, selection={"participants": 8, "policy": policy})
+    rehearsal = Rehearsal(chosen_by, seed=3, fails=lambda _, client: client % 2 == 0)
+    heard = overhear(rehearsal, monkeypatch)
     rehearsal.run()
-    failed = [f for f in heard if np.any(~f.success & (f.client_ids % 2 == 0))]
-    assert failed
-    for feedback in failed:
-        even = ~feedback.success & (feedback.client_ids % 2 == 0)
-        ran = even & np.isin(feedback.client_ids, [c for b in rehearsal.tagged(records.RoundBegin) for c in b.to_run])
-        assert np.isnan(feedback.duration_s[ran]).all()
-        assert np.isnan(feedback.utility[ran]).all()
+    for feedback, begin in zip(heard, rehearsal.tagged(records.RoundBegin), strict=True):
+        failed = (feedback.client_ids % 2 == 0) & np.isin(feedback.client_ids, begin.to_run)
+        assert failed.any()
+        assert not feedback.success[failed].any()
+        assert np.isnan([feedback.duration_s[failed], feedback.utility[failed]]).all()
 
 
 @pytest.mark.parametrize("policy", ["oort", "pyramidfl"])
@@ -351,6 +368,27 @@ def test_pyramidfl_changes_what_clients_do() -> None:
     planned = [times for begin in rehearsal.tagged(records.RoundBegin) for times in begin.planned_times.values()]
     assert {times.steps for times in planned} > {20}
     assert max(times.dropout_fraction for times in planned) > 0.3
+
+
+def test_what_pyramidfl_asks_is_in_the_task_and_in_both_records() -> None:
+    selection = {"participants": 8, "policy": "pyramidfl", "pyramidfl": {"max_local_epochs": None}}
+    rehearsal = Rehearsal(job(rounds=15, selection=selection), seed=3)
+    ordered: dict[int, dict[int, tuple[int, float]]] = {}
+    train = rehearsal.train
+
+    def note(executor: Executor, order: msg.SendTrain) -> None:
+        tasks = {task.client_id: (task.steps, task.dropout_fraction) for task in order.tasks}
+        ordered.setdefault(order.round_index, {}).update(tasks)
+        train(executor, order)
+
+    rehearsal.train = note  # type: ignore[method-assign]
+    rehearsal.run()
+    assert len({asked for tasks in ordered.values() for asked in tasks.values()}) > 10
+    for begin, info in zip(rehearsal.tagged(records.RoundBegin), rehearsal.tagged(records.ClientInfo), strict=True):
+        for client, asked in ordered[begin.round].items():
+            planned, done = begin.planned_times[client], info.clients[client].times
+            assert (planned.steps, planned.dropout_fraction) == asked
+            assert (done.steps, done.dropout_fraction) == asked
 
 
 def test_a_policy_that_breaks_its_contract_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -652,11 +690,11 @@ def test_adaptive_records_carry_both_phases_and_the_dropout() -> None:
     assert (outcome.times.steps, outcome.times.steps_phase2, outcome.times.dropout_fraction) == (3, 2, 0.25)
 
 
-def test_adaptive_nobody_gets_feedback_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("policy", ["random", "oort", "bliss"])
+def test_adaptive_nobody_gets_feedback_twice(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Defect D6."""
-    rehearsal = Rehearsal(adaptive_job(rounds=3), seed=3)
-    heard = []
-    monkeypatch.setattr(rehearsal.machine._selector, "register_feedback", heard.append)
+    rehearsal = Rehearsal(adaptive_job(rounds=3, selection={"participants": 8, "policy": policy}), seed=3)
+    heard = overhear(rehearsal, monkeypatch)
     rehearsal.run()
     sampled = [(b.round, client) for b in rehearsal.tagged(records.RoundBegin) for client in b.sampled]
     assert sorted((f.round_index, client) for f in heard for client in f.client_ids.tolist()) == sorted(sampled)

@@ -52,9 +52,7 @@ def play(bliss, first, last, utility, success=lambda ids: np.ones(len(ids), dtyp
 
 def contender(seed, model="linreg", **settings):
     few = {"predict_candidates": 8, "refresh_candidates": 9, "predict_rows": 15, "refresh_rows": 12, "pacer_step": 5}
-    bliss = selector(seed, clients=0, t_budget_s=60.0, model=model, **few, **settings)
-    bliss.register_clients(NOBODY, NOBODY, TracedDevices(np.arange(130), POPULATION, seed=1))
-    return bliss
+    return selector(seed, clients=0, t_budget_s=60.0, model=model, **few, **settings)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -197,6 +195,14 @@ def test_the_pacer_gives_more_time_when_utility_is_flat():
     bliss.select_participants(10, moment(6))
     paced = {"t_budget": 120, "t_budget_before": 100, "pacer_step": 3, "pacer_delta": 20}
     assert bliss.describe() == {"algo": "bliss", "round": 7, **paced}
+
+
+def test_rounds_in_which_nobody_counts_are_not_a_fall_of_utility():
+    bliss = selector(pacer_step=3, pacer_delta=20.0)
+    nobody = {"success": lambda ids: np.zeros(len(ids), dtype=bool)}
+    for first, outcome in ((0, {}), (3, nobody), (6, {})):
+        play(bliss, first, first + 3, lambda ids: np.full(len(ids), 10.0), **outcome)
+    assert bliss.t_budget_s == 120
 
 
 def test_the_pacer_takes_time_away_when_utility_leaps():

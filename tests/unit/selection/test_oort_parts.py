@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fedswarm.selection.oort.blacklist import blacklisted
 from fedswarm.selection.oort.exploitation import exploit, pool
-from fedswarm.selection.oort.exploration import ExplorationSchedule
+from fedswarm.selection.oort.exploration import ExplorationSchedule, device_speed, explore
 from fedswarm.selection.oort.pacer import PercentilePacer, SecondsPacer
 from fedswarm.selection.oort.score import normalised, slowness_penalty, uncertainty
 
@@ -144,6 +144,31 @@ def test_what_one_side_lacks_the_other_provides(round_number: int, count: int, u
     assert explored + exploited == min(count, untried + tried)
     assert 0 <= explored <= untried
     assert 0 <= exploited <= tried
+
+
+SPEEDS = np.asarray([4.0, 2.0, 1.0, 1.0])
+
+
+def first_explored(speeds: np.ndarray) -> np.ndarray:
+    """How often each client is explored first."""
+    return np.bincount([explore(draws(key), speeds, 1)[0] for key in range(4000)], minlength=len(speeds)) / 4000
+
+
+def test_who_was_never_tried_is_explored_by_speed() -> None:
+    np.testing.assert_allclose(first_explored(SPEEDS), SPEEDS / SPEEDS.sum(), atol=0.025)
+
+
+def test_without_speeds_all_are_explored_alike() -> None:
+    np.testing.assert_allclose(first_explored(np.where(SPEEDS == 2.0, np.nan, SPEEDS)), 0.25, atol=0.025)
+
+
+def test_a_devices_speed_weighs_computing_and_transfers_alike() -> None:
+    profiles = {
+        "cpu_flops": np.asarray([4e9, 8e9, 4e9]),
+        "gpu_flops": np.asarray([0.0, 8e9, 0.0]),
+        "peak_throughput_mbps": np.asarray([100.0, 100.0, 400.0]),
+    }
+    assert device_speed(profiles).tolist() == [20.0, 40.0, 40.0]
 
 
 # Blacklist

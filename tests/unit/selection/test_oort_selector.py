@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedswarm.devices.static import StaticDevices
 from fedswarm.jobs.selection_sections import OortSection
 from fedswarm.selection.contract import Feedback, Moment
 from fedswarm.selection.oort.parameters import OortParameters
@@ -55,6 +56,17 @@ def frequency(oort: OortSelector, round_index: int, count: int, draws: int = 300
 
 def test_the_first_round_explores_everybody_alike() -> None:
     assert np.ptp(frequency(selector(), 0, 20)) < 0.15
+
+
+@pytest.mark.parametrize(("fidelity", "fast_share"), [("paper", 0.8), ("reference", 0.5)])
+def test_the_paper_explores_fast_devices_first_and_the_reference_all_alike(fidelity: str, fast_share: float) -> None:
+    """Half of the clients are sixteen times as fast in computing, so four times in the mean."""
+    oort = selector(fidelity=fidelity)
+    fast = IDS < 50
+    devices = StaticDevices(IDS, np.where(fast, 16e9, 1e9), np.full(len(IDS), 54.0), seed=1)
+    oort.register_clients(IDS, np.full(len(IDS), 50), devices)
+    often = frequency(oort, 0, 5, draws=500)
+    assert often[fast].sum() / often.sum() == pytest.approx(fast_share, abs=0.05)
 
 
 def test_useful_clients_are_preferred() -> None:

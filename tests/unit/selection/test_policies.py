@@ -68,7 +68,7 @@ def test_a_policy_of_ones_own_gets_its_options(own_module: str) -> None:
     [
         ("Missing", "has no function 'Missing'"),
         ("Picky", "TypeError: .*must"),
-        ("NoPolicy", "has no t_budget_s, register_clients, .*derive it from"),
+        ("NoPolicy", "has no t_budget_s, register_client, register_clients, .*derive it from"),
     ],
 )
 def test_faults_of_ones_own_policy_are_told(own_module: str, policy: str, fault: str) -> None:

@@ -126,5 +126,14 @@ def test_dropout_grows_as_gradients_shrink() -> None:
     assert asked[B].dropout_fraction < asked[C].dropout_fraction < asked[A].dropout_fraction
 
 
+@pytest.mark.parametrize(("fidelity", "first"), [("paper", C), ("reference", A)])
+def test_the_original_weighs_a_norm_by_the_samples_it_was_learnt_from(fidelity: str, first: int) -> None:
+    """Of 30 steps of 10 samples, A with the larger norm has 60 samples in its shard and C all 300."""
+    made = selector(fidelity=fidelity)
+    made.register_clients(np.asarray([A]), np.asarray([60]))
+    asked = overrides(made, last_round(delta_norm=[3.0, 0.1, 1.0], steps=[30, 30, 30]))
+    assert min(asked, key=lambda client: asked[client].dropout_fraction) == first
+
+
 def test_a_client_takes_no_more_than_64_bytes() -> None:
-    assert selector()._table.bytes_per_client == 52
+    assert selector()._table.bytes_per_client == 56 <= 64

@@ -1,0 +1,1 @@
+"""Links of known rates between processes of one machine."""

@@ -1,0 +1,122 @@
+"""One process of ours in a measurement: the seed (with the tracker beside it) or a peer. See :mod:`trial.child`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from blake3 import blake3
+from trial.child import Child
+
+from fedswarm.clock import WallClock
+from fedswarm.swarm.manifest import Manifest, build_manifest
+from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
+from fedswarm.v1 import common_pb2
+from services.peer.node import PeerNode
+from services.process.server import Server
+from services.tracker.servicer import SERVICE_NAME, TrackerServicer
+
+JOB: Final = "measurement"
+SEED: Final = "seed"
+LEASE_S: Final = 30.0
+
+
+class Member(NamedTuple):
+    """A node and where it answers."""
+
+    node: PeerNode
+    target: str
+
+
+def make_node(options: argparse.Namespace) -> PeerNode:
+    """The node of this process."""
+    if options.up_mbps or options.down_mbps:
+        raise SystemExit("a peer does not cap its own rates yet: measure on shaped links, as root")
+    return PeerNode(options.name, JOB)
+
+
+@asynccontextmanager
+async def member(options: argparse.Namespace) -> AsyncIterator[Member]:
+    """Serves a node, and in the seed's process the tracker as well."""
+    node, server = make_node(options), Server()
+    node.register(server)
+    if options.name == SEED:
+        server.add(SERVICE_NAME, TrackerServicer(WallClock(), LEASE_S).add_to)
+    target = f"{options.host}:{await server.start(options.host, 0)}"
+    try:
+        yield Member(node, target)
+    finally:
+        await node.close()
+        await server.stop(0)
+
+
+async def run_seed(options: argparse.Namespace, child: Child) -> None:
+    """Publishes the data and serves them."""
+    data = np.fromfile(options.data, np.float32)
+    manifest = build_manifest(data, job=JOB, round_index=0, source=SEED, schema_hash="")
+    options.manifest.write_bytes(manifest_to_proto(manifest).SerializeToString())
+    async with member(options) as (node, target):
+        await asyncio.to_thread(child.meet, target=target)
+        await node.start(target, None)
+        node.publish(manifest, data)
+        await asyncio.to_thread(child.await_go)
+        await asyncio.to_thread(child.await_stop)
+        report(child, node, data)
+
+
+async def run_peer(options: argparse.Namespace, child: Child) -> None:
+    """Fetches the data once, and serves others until the end."""
+    async with member(options) as (node, target):
+        members = await asyncio.to_thread(child.meet, target=target)
+        source = members[SEED]["target"]
+        await node.start(target, source)
+        manifest = read_manifest(options.manifest)
+        await asyncio.to_thread(child.await_go)
+        data = await node.fetch(manifest, source, swarm=not options.direct)
+        child.finished()
+        await asyncio.to_thread(child.await_stop)
+        report(child, node, data)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest that the seed wrote before it said that it was ready."""
+    return manifest_from_proto(common_pb2.Manifest.FromString(path.read_bytes()))
+
+
+def report(child: Child, node: PeerNode, data: np.ndarray) -> None:
+    """What the node counted. It does not count what control messages take."""
+    child.report(
+        wasted_bytes=node.traffic.wasted,
+        control_bytes=None,
+        digest=blake3(data.data.cast("B")).hexdigest(),
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--name", required=True, help=f"the peer's id; {SEED!r} publishes")
+    options.add_argument("--host", required=True, help="IPv4 address to bind")
+    options.add_argument("--manifest", type=Path, required=True, help="written by the seed, read by peers")
+    options.add_argument("--data", type=Path, help="float32 values that the seed publishes")
+    options.add_argument("--direct", action="store_true", help="fetch from the seed alone")
+    options.add_argument("--uplink-mbps", type=float, help="the uplink as known beforehand")
+    options.add_argument("--up-mbps", type=float, help="cap of what this process sends, where links are not shaped")
+    options.add_argument("--down-mbps", type=float, help="cap of what it receives")
+    return options
+
+
+def main() -> None:
+    """Command line."""
+    options = parser().parse_args()
+    run = run_seed if options.name == SEED else run_peer
+    asyncio.run(run(options, Child()))
+
+
+if __name__ == "__main__":
+    main()

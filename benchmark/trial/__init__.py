@@ -1,0 +1,1 @@
+"""One measured run of several processes: made ready, introduced to each other, started at once, timed, counted."""
