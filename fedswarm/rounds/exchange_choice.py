@@ -25,8 +25,8 @@ def spreads_by_peers(section: ExchangeSection, total_bytes: int, executors: int)
 def reduces_by_peers(section: ExchangeSection, weights: int, executors: int) -> bool:
     """Whether executors add up their sums among themselves before the aggregator fetches the result.
 
-    ``auto`` says yes from three executors on, if that saves the aggregator ``REDUCE_FROM_BYTES`` or more: with two, what
-    it saves there the executors pay.
+    ``auto`` says yes from three executors on, if that saves the aggregator ``REDUCE_FROM_BYTES`` or more: with two,
+    what it saves there the executors pay.
     """
     if section.reduce != "auto":
         return section.reduce == "swarm" and executors > 1

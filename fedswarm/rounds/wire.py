@@ -20,10 +20,10 @@ from fedswarm.rounds.messages import (
     ClientReport,
     ExecutorJoined,
     OrderSum,
-    SumPart,
     RequestInitialModel,
     SendTest,
     SendTrain,
+    SumPart,
 )
 from fedswarm.rounds.plan import PlannedTask
 from fedswarm.swarm.slices import UNKNOWN_RATES, Rates

@@ -108,7 +108,7 @@ class Content:
             final = np.zeros(self.manifest.chunks, dtype=np.bool_)
             final[list(self.digests)] = True
             unasked &= final
-        return unasked
+        return np.asarray(unasked)
 
     def verify(self, index: int, payload: bytes | memoryview) -> bool:
         """Whether ``payload`` is chunk ``index`` as its publisher made it."""

@@ -31,7 +31,7 @@ class Candidate(NamedTuple):
 
     score: float
     tie: float
-    index: int
+    chunk: int
 
 
 def pick(content: Content, peer: str, allowed: NDArray[np.bool_], theta: float) -> Candidate | None:

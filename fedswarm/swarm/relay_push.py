@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ FIRST_GUESS_BPS: Final = 8_000_000
 AUDIENCE_WAIT_S: Final = 0.25
 
 
-class Push(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Push:
     """A frame the publisher is to send: to whom, whether that peer relays it, and whom it relieves of it."""
 
     peer: str

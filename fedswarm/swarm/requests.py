@@ -81,7 +81,7 @@ class Requests:
             return None
         candidate, number = min(found)
         content, allowed, _ = sought[number]
-        return content, allowed, candidate.index
+        return content, allowed, candidate.chunk
 
     def _ask(self, neighbour: Neighbour, content: Content, index: int) -> bool:
         """Notes a request; False when the neighbour owes this answer already."""

@@ -246,10 +246,11 @@ class Serving:
             push.holds(neighbour.name, np.array([chunk.index]))
         if seeding is not None and not seeding.over:
             self._reveal(neighbour.name, chunk.key, seeding.take(neighbour.name, chunk.index))
-            if seeding.over:
-                self._show_everything(content)
+            self._show_everything_if_over(content, seeding)
 
-    def _show_everything(self, content: Content) -> None:
+    def _show_everything_if_over(self, content: Content, seeding: SuperSeeding) -> None:
+        if not seeding.over:
+            return
         for neighbour in self._state.neighbours.values():
             if content.key in neighbour.wanted_here:
                 self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
@@ -322,17 +323,13 @@ class Serving:
         now_s = self._state.now_s
         self._uploads.look_for_stalled(now_s)
         while (departure := self._uploads.next(now_s)) is not None:
-            key, index = departure.chunk
-            self._state.out.append(Deliver(departure.peer, key, index, departure.relay))
+            chunk = departure.chunk
+            self._state.out.append(Deliver(departure.peer, chunk.key, chunk.index, departure.relay))
         for key, push in self._pushes.items():
             self._push(self._state.contents[key], push)
-        wake_s = self._uploads.wake_s(now_s, self._largest_bytes)
+        wake_s = self._uploads.wake_s(now_s)
         if wake_s is not None:
             self._state.agenda.put(wake_s, UPLOAD)
-
-    @property
-    def _largest_bytes(self) -> int:
-        return max((content.manifest.chunk_bytes for content in self._state.contents.values()), default=0)
 
     def _push(self, content: Content, push: RelayPush) -> None:
         now_s, size_bytes = self._state.now_s, content.manifest.chunk_bytes

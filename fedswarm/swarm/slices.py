@@ -38,6 +38,9 @@ class Rates:
     down_bps: float | None = None
 
 
+UNKNOWN_RATES = Rates()
+
+
 @dataclass(frozen=True)
 class ReductionPlan:
     """Which owner sums which chunks.

@@ -27,7 +27,8 @@ FEWEST_FRAMES: Final = 2
 PATIENCE_S: Final = 3.0
 
 
-class Chunk(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chunk:
     """One chunk of one set of weights."""
 
     key: Key
@@ -164,7 +165,7 @@ class Uploads:
 
         def may(queue: _Queue) -> bool:
             room = not queue.stalled and queue.flying_bytes + size_bytes <= share
-            return room and self._delay_s(queue, size_bytes, now_s) <= 0
+            return room and self._delay_s(queue, now_s) <= 0
 
         return [peer for peer in peers if may(self._queue(peer))]
 
@@ -222,20 +223,20 @@ class Uploads:
         for queue in self._queues.values():
             queue.stalled = bool(queue.flying) and now_s - queue.heard_s > PATIENCE_S
 
-    def wake_s(self, now_s: float, next_bytes: int) -> float | None:
-        """When to look again although nothing happened: tokens for ``next_bytes`` are there, or patience is over."""
+    def wake_s(self, now_s: float) -> float | None:
+        """When to look again although nothing happened: tokens are there, or patience is over."""
         instants = []
         for queue in self._queues.values():
             if queue.flying and not queue.stalled:
                 instants.append(queue.heard_s + PATIENCE_S + 0.001)
-            delay_s = self._delay_s(queue, next_bytes, now_s)
+            delay_s = self._delay_s(queue, now_s)
             if delay_s > 0:
                 instants.append(now_s + delay_s)
         return min(instants, default=None)
 
-    def _delay_s(self, queue: _Queue, size_bytes: int, now_s: float) -> float:
+    def _delay_s(self, queue: _Queue, now_s: float) -> float:
         buckets = [bucket for bucket in (self._cap, queue.bucket) if bucket is not None]
-        return max((bucket.delay_s(now_s, size_bytes) for bucket in buckets), default=0.0)
+        return max((bucket.delay_s(now_s) for bucket in buckets), default=0.0)
 
     def _window_bytes(self, size_bytes: int) -> float:
         window = self.uplink.window_bytes(self._limits.inflight_s)

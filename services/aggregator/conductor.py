@@ -161,12 +161,12 @@ class Conductor:
 
     # Executors, as uploads see them
 
-    def target(self, executor: str) -> str | None:
+    def target_of(self, executor: str) -> str | None:
         """Where an executor's peer answers, ``None`` if it is gone."""
         session = self._sessions.get(executor)
         return None if session is None else session.target
 
-    def rates(self, executor: str) -> Rates:
+    def rates_of(self, executor: str) -> Rates:
         """What its link bears, as far as it told."""
         session = self._sessions.get(executor)
         return UNKNOWN_RATES if session is None else session.rates

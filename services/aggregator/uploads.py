@@ -50,11 +50,11 @@ class UploadFailedError(RunFailedError):
 class Executors(Protocol):
     """The sessions, as far as uploads need them."""
 
-    def target(self, executor: str) -> str | None:
+    def target_of(self, executor: str) -> str | None:
         """Where an executor's peer answers, ``None`` if it is gone."""
         ...
 
-    def rates(self, executor: str) -> Rates:
+    def rates_of(self, executor: str) -> Rates:
         """What its link bears, as far as it told."""
         ...
 
@@ -127,7 +127,7 @@ class Uploads:
     async def _part(self, executor: str, order_id: int) -> Part:
         with _blaming(executor):
             manifest = await self._answer(Errand(executor, order_id))
-            target = self._executors.target(executor)
+            target = self._executors.target_of(executor)
             if target is None or manifest.publisher != executor:
                 raise RunFailedError("it is gone, or published somebody else's weights")
             return Part(manifest, target)
@@ -135,7 +135,7 @@ class Uploads:
     async def _reduce(self, order: msg.OrderSum, parts: list[Part]) -> Sum:
         """Has the owners of a plan add up their chunks; what an owner cannot do, its backups are asked for."""
         shape = check_parts(parts, range(1))
-        rates = {part.contributor: self._executors.rates(part.contributor) for part in parts}
+        rates = {part.contributor: self._executors.rates_of(part.contributor) for part in parts}
         plan = plan_reduce(rates, shape.chunks, shape.root, (wire.SOURCE, UNKNOWN_RATES))
         total: Sum = np.empty(shape.total_bytes // 8, dtype=np.float64)
         alive = {part.contributor for part in parts} | {wire.SOURCE}
@@ -203,7 +203,7 @@ class Uploads:
             del self._waiting[errand]
 
     async def _fetch(self, executor: str, manifest: Manifest) -> Fetched:
-        target = self._executors.target(executor)
+        target = self._executors.target_of(executor)
         if target is None:
             raise RunFailedError("it is gone")
         start_s = self._clock.now_s()

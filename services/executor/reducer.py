@@ -31,7 +31,9 @@ class _Kept:
 class Reducer:
     """Obeys reduce orders in the background, one after the other, and reports by ``send``."""
 
-    def __init__(self, job_name: str, executor_id: str, node: PeerNode, send: Callable[[pb.ExecutorMessage], None]) -> None:
+    def __init__(
+        self, job_name: str, executor_id: str, node: PeerNode, send: Callable[[pb.ExecutorMessage], None]
+    ) -> None:
         self._job_name = job_name
         self._executor_id = executor_id
         self._node = node

@@ -50,9 +50,15 @@ def make_plan(cohorts: tuple[tuple[int, ...], ...] = COHORTS) -> RoundPlan:
 
 
 def make_round(
-    *, pinned: bool = False, hosts: dict[int, str] | None = None, weighting: str = "samples", **plan: Any
+    *,
+    pinned: bool = False,
+    hosts: dict[int, str] | None = None,
+    weighting: str = "samples",
+    reduces: bool = False,
+    **plan: Any,
 ) -> ActiveRound:
-    return ActiveRound(make_plan(**plan), Rules(pinned=pinned), weighting, hosts or {}, itertools.count(1), 0.0)
+    rules, ids = Rules(pinned=pinned), itertools.count(1)
+    return ActiveRound(make_plan(**plan), rules, weighting, hosts or {}, ids, 0.0, reduces=reduces)
 
 
 def reports(*clients: int, samples: int = 10, **fields: Any) -> tuple[msg.ClientReport, ...]:
@@ -71,8 +77,12 @@ def trained(active: ActiveRound, executors: list[str] | None = None) -> list[msg
         done += orders
 
 
-def orders_of(active: ActiveRound) -> list[msg.OrderUpload]:
-    return [order for order in active.order_sums() if isinstance(order, msg.OrderUpload)]
+def orders_of(active: ActiveRound) -> list[msg.OrderSum]:
+    return [order for order in active.order_sums() if isinstance(order, msg.OrderSum)]
+
+
+def shares_of(*orders: msg.OrderSum) -> dict[int, float]:
+    return {client: share for order in orders for part in order.parts for client, share in part.shares}
 
 
 def test_a_lease_carries_the_plans_round_rate_and_tasks() -> None:
@@ -135,9 +145,9 @@ def test_each_executor_sums_what_it_trained_with_shares_of_the_whole() -> None:
     active = make_round()
     trained(active)
     orders = orders_of(active)
-    shares = {client: share for order in orders for client, share in order.shares}
-    assert shares == {1: pytest.approx(1 / 3), 2: pytest.approx(1 / 3), 3: pytest.approx(1 / 3)}
-    assert all(active.trained_by[client] == order.executor for order in orders for client, _ in order.shares)
+    assert shares_of(*orders) == {1: pytest.approx(1 / 3), 2: pytest.approx(1 / 3), 3: pytest.approx(1 / 3)}
+    parts = [part for order in orders for part in order.parts]
+    assert all(active.trained_by[client] == part.executor for part in parts for client, _ in part.shares)
     assert [order.round_index for order in orders] == [6] * len(orders)
 
 
@@ -146,7 +156,7 @@ def test_shares_follow_the_samples_trained() -> None:
     for order, samples in zip(active.issue(["a", "b"], 0.0), (30, 10), strict=True):
         assert isinstance(order, msg.SendTrain)
         active.trained(order.executor, order.lease_id, reports(order.tasks[0].client_id, samples=samples), 1.0)
-    assert dict(pair for order in orders_of(active) for pair in order.shares) == {1: 0.75, 2: 0.25}
+    assert shares_of(*orders_of(active)) == {1: 0.75, 2: 0.25}
 
 
 def test_uniform_shares_do_not_look_at_samples() -> None:
@@ -154,7 +164,7 @@ def test_uniform_shares_do_not_look_at_samples() -> None:
     for order, samples in zip(active.issue(["a", "b"], 0.0), (30, 10), strict=True):
         assert isinstance(order, msg.SendTrain)
         active.trained(order.executor, order.lease_id, reports(order.tasks[0].client_id, samples=samples), 1.0)
-    assert dict(pair for order in orders_of(active) for pair in order.shares) == {1: 0.5, 2: 0.5}
+    assert shares_of(*orders_of(active)) == {1: 0.5, 2: 0.5}
 
 
 def test_sums_are_ordered_once_and_the_round_is_summed_when_all_are_fetched() -> None:
@@ -164,9 +174,9 @@ def test_sums_are_ordered_once_and_the_round_is_summed_when_all_are_fetched() ->
     assert orders_of(active) == []
     for order in orders:
         assert not active.summed
-        assert active.sum_fetched(order.order_id) == order.executor
+        assert active.sum_fetched(order.order_id) == [part.executor for part in order.parts]
     assert active.summed
-    assert active.sum_fetched(orders[0].order_id) is None
+    assert active.sum_fetched(orders[0].order_id) == []
 
 
 def test_a_sum_that_cannot_be_had_is_trained_again_and_ordered_anew() -> None:
@@ -175,14 +185,56 @@ def test_a_sum_that_cannot_be_had_is_trained_again_and_ordered_anew() -> None:
     first, *rest = orders_of(active)
     for order in rest:
         active.sum_fetched(order.order_id)
-    assert active.sum_failed(first.order_id, "reset") == first.executor
-    assert active.sum_failed(first.order_id, "reset") is None
+    (part,) = first.parts
+    assert active.sum_failed(first.order_id, "reset", part.executor)
+    assert not active.sum_failed(first.order_id, "reset", part.executor)
     assert not active.decided
     trained(active)
     (again,) = orders_of(active)
-    assert dict(again.shares) == dict(first.shares)
+    assert shares_of(again) == shares_of(first)
     active.sum_fetched(again.order_id)
     assert active.summed
+
+
+def test_executors_that_add_up_among_themselves_get_one_order() -> None:
+    active = make_round(reduces=True)
+    trained(active)
+    (order,) = orders_of(active)
+    assert [part.executor for part in order.parts] == ["a", "b"]
+    assert shares_of(order) == {client: pytest.approx(1 / 3) for client in (1, 2, 3)}
+    assert active.sum_fetched(order.order_id) == ["a", "b"]
+    assert active.summed
+
+
+def test_a_common_sum_is_void_when_one_of_those_who_add_up_is_lost() -> None:
+    active = make_round(reduces=True)
+    trained(active)
+    (order,) = orders_of(active)
+    assert active.lost("a", "gone") == 1
+    assert active.sum_fetched(order.order_id) == []
+    trained(active, ["b"])
+    (again,) = orders_of(active)
+    assert [part.executor for part in again.parts] == ["b"]
+    assert shares_of(again) == shares_of(order)
+
+
+def test_only_the_culprit_trains_again_when_a_common_sum_fails() -> None:
+    active = make_round(reduces=True)
+    trained(active)
+    (order,) = orders_of(active)
+    assert active.sum_failed(order.order_id, "reset", "a")
+    retrained = trained(active, ["b"])
+    assert [task.client_id for lease in retrained for task in lease.tasks] == [c for c, _ in order.parts[0].shares]
+    assert len(orders_of(active)) == 1
+
+
+def test_each_executor_sums_by_itself_once_adding_up_failed_by_nobodys_fault() -> None:
+    active = make_round(reduces=True)
+    trained(active)
+    (order,) = orders_of(active)
+    assert active.sum_failed(order.order_id, "none of them can", "")
+    assert active.decided
+    assert [[part.executor for part in again.parts] for again in orders_of(active)] == [["a"], ["b"]]
 
 
 def test_what_an_executor_delivered_outlives_it() -> None:

@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from fedswarm.jobs.exchange_sections import ExchangeSection
-from fedswarm.rounds.exchange_choice import SWARM_FROM_BYTES, chosen_chunk_bytes, spreads_by_peers
+from fedswarm.rounds.exchange_choice import (
+    REDUCE_FROM_BYTES,
+    SWARM_FROM_BYTES,
+    chosen_chunk_bytes,
+    reduces_by_peers,
+    spreads_by_peers,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +24,21 @@ from fedswarm.rounds.exchange_choice import SWARM_FROM_BYTES, chosen_chunk_bytes
 )
 def test_how_a_model_spreads(mode: str, nbytes: int, executors: int, expected: bool) -> None:
     assert spreads_by_peers(ExchangeSection.model_validate({"broadcast": mode}), nbytes, executors) is expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "weights", "executors", "expected"),
+    [
+        ("auto", REDUCE_FROM_BYTES // 8, 2, False),
+        ("auto", REDUCE_FROM_BYTES // 16, 3, True),
+        ("auto", 7_850, 8, False),
+        ("swarm", 7_850, 2, True),
+        ("swarm", 7_850, 1, False),
+        ("direct", 10**9, 9, False),
+    ],
+)
+def test_who_adds_up(mode: str, weights: int, executors: int, expected: bool) -> None:
+    assert reduces_by_peers(ExchangeSection.model_validate({"reduce": mode}), weights, executors) is expected
 
 
 def test_chunk_size_in_bytes() -> None:

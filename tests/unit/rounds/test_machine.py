@@ -120,8 +120,8 @@ class Rehearsal:
                 assert version in self.versions
                 scores = tuple(BlockResult(b, 10, b, 2 * b, float(version)) for b in blocks)
                 self.executors[executor].outbox.append(msg.EvaluationReported(executor, lease_id, scores))
-            case msg.OrderUpload(executor):
-                self.sum_up(self.executors[executor], instruction)
+            case msg.OrderSum():
+                self.sum_up(instruction)
             case msg.AddSum(order_id):
                 self.total += self.sums.pop(order_id)
             case msg.DiscardSums():
@@ -167,15 +167,18 @@ class Rehearsal:
             went_away=failed and adaptive,
         )
 
-    def sum_up(self, executor: Executor, order: msg.OrderUpload) -> None:
-        total, left = np.zeros(LAYOUT.size), dict(order.shares)
-        for lease_id in order.lease_ids:
-            for client, delta in executor.updates[order.round_index, lease_id].items():
-                if client in left:
-                    self.grid.add_weighted(total, delta, left.pop(client))
-        assert not left
+    def sum_up(self, order: msg.OrderSum) -> None:
+        """The first of those who add up reports."""
+        total = np.zeros(LAYOUT.size)
+        for part in order.parts:
+            left = dict(part.shares)
+            for lease_id in part.lease_ids:
+                for client, delta in self.executors[part.executor].updates[order.round_index, lease_id].items():
+                    if client in left:
+                        self.grid.add_weighted(total, delta, left.pop(client))
+            assert not left
         self.sums[order.order_id] = total
-        executor.outbox.append(msg.SumFetched(order.order_id))
+        self.executors[order.parts[0].executor].outbox.append(msg.SumFetched(order.order_id))
 
     def run(self, *, deaths: int = 0, duplicates: bool = False) -> np.ndarray:
         """Plays until the run finishes; returns the final weights."""
@@ -584,7 +587,7 @@ def test_sums_that_never_arrive_cost_the_executor_its_place() -> None:
         busy = next(e for e in rehearsal.executors.values() if e.outbox)
         event = busy.outbox.popleft()
         if busy.name == "e1" and isinstance(event, msg.SumFetched):
-            event = msg.SumFailed(event.order_id, "connection reset")
+            event = msg.SumFailed(event.order_id, "connection reset", "e1")
         rehearsal.deliver(event)
     assert "e1" not in rehearsal.machine.roster
     del rehearsal.executors["e1"]

@@ -14,6 +14,7 @@ from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
 from fedswarm.rounds.plan import PlannedTask
+from fedswarm.swarm.slices import Rates
 from fedswarm.training.task import BlockResult
 from fedswarm.v1 import aggregator_pb2 as pb
 
@@ -90,8 +91,10 @@ def test_a_budget_of_zero_seconds_is_still_a_budget() -> None:
 
 
 def test_an_order_names_its_leases_and_shares() -> None:
-    message = over_the_wire(wire.upload_message(msg.OrderUpload("7", 9, 4, (1, 2), ((5, 0.25), (6, 0.75)))))
+    part = msg.SumPart("7", (1, 2), ((5, 0.25), (6, 0.75)))
+    message = over_the_wire(wire.upload_message(msg.OrderSum(9, 4, (part,)), part))
     order = message.upload
+    assert not order.is_part
     assert (message.event, order.order_id, order.round, order.initial_model) == (events.UPLOAD_MODEL, 9, 4, False)
     assert list(order.lease_ids) == [1, 2]
     assert [(client.client_id, client.weight) for client in order.clients] == [(5, 0.25), (6, 0.75)]
@@ -99,7 +102,7 @@ def test_an_order_names_its_leases_and_shares() -> None:
 
 def test_registrations_survive_the_wire() -> None:
     read = wire.read_registration(over_the_wire(registration()))
-    assert read == wire.Registration(msg.ExecutorJoined("7", "h:1", LAYOUT, {1: 10, 2: 0}, 3), "toy", "d")
+    assert read == wire.Registration(msg.ExecutorJoined("7", "h:1", LAYOUT, {1: 10, 2: 0}, 3), "toy", "d", Rates())
 
 
 # Hostile numbers
