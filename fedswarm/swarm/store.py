@@ -1,4 +1,4 @@
-"""Where chunks live: encoded frames to serve, and the buffer a fetch assembles in place."""
+"""Where chunks live: one buffer for each set of weights, of which frames are made when they are sent."""
 
 from __future__ import annotations
 
@@ -8,35 +8,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.errors import WireError
+from fedswarm.swarm.bitfield import Bitfield
+from fedswarm.swarm.frame import encode_frame
 from fedswarm.swarm.manifest import Key, Manifest, bytes_of
-from fedswarm.swarm.wire import decode_frame, encode_frame
 
 
-class Assembly:
-    """One preallocated buffer into which chunks are copied where they belong, in any order."""
+class Holding:
+    """What is held of one set of weights: a flat buffer, and which of its chunks are in place.
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._buffer = np.empty(manifest.total_bytes, dtype=np.uint8)
+    Chunks that are not in place read as zeros, and cost no memory before they come.
+    """
 
-    def write(self, index: int, payload: memoryview) -> None:
-        """Copies a verified chunk into place."""
-        self._buffer[self._manifest.range(index)] = np.frombuffer(payload, dtype=np.uint8)
+    def __init__(self, manifest: Manifest, data: NDArray[Any] | None = None) -> None:
+        self.manifest = manifest
+        self.held = Bitfield(manifest.chunks)
+        if data is None:
+            self._array: NDArray[Any] = np.zeros(manifest.total_bytes, dtype=np.uint8).view(manifest.element)
+        else:
+            self._array = data
+            self.held.add_run(0, manifest.chunks)
+        self._bytes = self._array.data.cast("B")
 
-    def vector(self) -> NDArray[Any]:
+    def put(self, index: int, payload: bytes | memoryview) -> None:
+        """Copies a verified chunk to its place."""
+        self._bytes[self.manifest.range(index)] = payload
+        self.held.add_run(index, 1)
+
+    def payload(self, index: int) -> memoryview | None:
+        """The bytes of a chunk, not copied, or ``None`` if it is not held."""
+        if not 0 <= index < self.manifest.chunks or not self.held.bits[index]:
+            return None
+        return self._bytes[self.manifest.range(index)].toreadonly()
+
+    def vector(self, *, writable: bool) -> NDArray[Any]:
         """The flat vector in the manifest's element type, sharing the buffer."""
-        return self._buffer.view(self._manifest.element)
+        view = self._array.view()
+        view.flags.writeable = writable
+        return view
 
 
 class ChunkStore:
-    """The frames this peer can serve, by key and index.
-
-    A relay keeps frames exactly as they came, so passing one on copies nothing. A source keeps a view of the weights
-    and makes each frame when it is first asked for, once.
-    """
+    """All weights that this peer can serve, wholly or in part."""
 
     def __init__(self) -> None:
-        self._sets: dict[Key, _Served] = {}
+        self._holdings: dict[Key, Holding] = {}
+        self._last: tuple[tuple[Key, int, bool], bytes] | None = None
 
     def publish(self, manifest: Manifest, data: NDArray[Any]) -> None:
         """Serves ``data`` (not copied: leave it unchanged until forgotten) as the source.
@@ -49,59 +65,52 @@ class ChunkStore:
                 f"{manifest.key}: {payload.nbytes} bytes of {data.dtype} do not fit a manifest of "
                 f"{manifest.total_bytes} bytes of {manifest.dtype}"
             )
-        present = self._sets.get(manifest.key)
-        if present is not None and present.manifest.root != manifest.root:
-            raise WireError(f"{manifest.key} is published already with other weights: forget it first")
-        self._sets[manifest.key] = _Served(manifest, payload)
+        self._check_same(manifest)
+        self._holdings[manifest.key] = Holding(manifest, data)
 
-    def relay(self, manifest: Manifest) -> None:
-        """Makes room for the frames of somebody else's weights."""
-        self._sets.setdefault(manifest.key, _Served(manifest, None))
+    def open(self, manifest: Manifest) -> Holding:
+        """A place for chunks that come one by one, or what is there of them already.
 
-    def keep(self, key: Key, index: int, frame: bytes) -> None:
-        """Keeps a verified frame as it was received; without :meth:`relay` before, it is not kept."""
-        served = self._sets.get(key)
-        if served is not None:
-            served.frames[index] = frame
+        Raises :class:`WireError` when the key serves other weights.
+        """
+        self._check_same(manifest)
+        if manifest.key not in self._holdings:
+            self._holdings[manifest.key] = Holding(manifest)
+        return self._holdings[manifest.key]
 
-    def frame(self, key: Key, index: int) -> bytes | None:
-        """The encoded frame of a chunk, or ``None`` if it is not held."""
-        served = self._sets.get(key)
-        return None if served is None else served.frame(index)
+    def get(self, key: Key) -> Holding | None:
+        """What is held of these weights."""
+        return self._holdings.get(key)
 
-    def whole(self, manifest: Manifest) -> NDArray[Any] | None:
-        """A new vector of exactly these weights, if every chunk is held."""
-        served = self._sets.get(manifest.key)
-        if served is None or served.manifest.root != manifest.root:
+    def frame(self, key: Key, index: int, relay: bool) -> bytes | None:
+        """The encoded frame of a chunk, or ``None`` if it is not held.
+
+        The last one made is remembered, because a relay sends the same frame to everybody at once.
+        """
+        name = (key, index, relay)
+        if self._last is not None and self._last[0] == name:
+            return self._last[1]
+        holding = self._holdings.get(key)
+        payload = None if holding is None else holding.payload(index)
+        if payload is None:
             return None
-        assembly = Assembly(manifest)
-        for index in range(manifest.chunks):
-            frame = served.frame(index)
-            if frame is None:
-                return None
-            assembly.write(index, decode_frame(frame).payload)
-        return assembly.vector()
+        self._last = (name, encode_frame(key, index, relay, payload))
+        return self._last[1]
+
+    def chunk_size(self, key: Key, index: int) -> int:
+        """Bytes in a chunk of weights that are held in part at least."""
+        return self._holdings[key].manifest.chunk_size(index)
 
     def forget(self, key: Key) -> None:
         """Drops a set of weights, if held."""
-        self._sets.pop(key, None)
+        self._holdings.pop(key, None)
+        self._last = None
 
     def keys(self) -> list[Key]:
         """What is held, wholly or in part."""
-        return list(self._sets)
+        return list(self._holdings)
 
-
-class _Served:
-    """One set of weights being served; ``data`` is there only at its source."""
-
-    def __init__(self, manifest: Manifest, data: memoryview | None) -> None:
-        self.manifest = manifest
-        self.frames: dict[int, bytes] = {}
-        self._data = data
-
-    def frame(self, index: int) -> bytes | None:
-        frame = self.frames.get(index)
-        if frame is None and self._data is not None and 0 <= index < self.manifest.chunks:
-            frame = encode_frame(self.manifest.key, index, self._data[self.manifest.range(index)])
-            self.frames[index] = frame
-        return frame
+    def _check_same(self, manifest: Manifest) -> None:
+        present = self._holdings.get(manifest.key)
+        if present is not None and present.manifest.root != manifest.root:
+            raise WireError(f"{manifest.key} is held already with other weights: forget it first")

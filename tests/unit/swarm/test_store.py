@@ -1,108 +1,129 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from fedswarm.errors import WireError
-from fedswarm.swarm.manifest import Key, build_manifest
-from fedswarm.swarm.store import Assembly, ChunkStore
-from fedswarm.swarm.wire import decode_frame
+from fedswarm.swarm.chunks import MIN_CHUNK_BYTES
+from fedswarm.swarm.frame import decode_frame
+from fedswarm.swarm.manifest import Key, Manifest, build_manifest
+from fedswarm.swarm.store import ChunkStore, Holding
 
-Weights = Callable[..., tuple[np.ndarray, object]]
+
+def weights(chunks: int, seed: int = 1) -> tuple[np.ndarray, Manifest]:
+    """Random numbers, of which the last chunk is short."""
+    data = np.random.default_rng(seed).random(chunks * MIN_CHUNK_BYTES // 8 - 3)
+    manifest = build_manifest(
+        data, job="toy", round_index=7, source="publisher", schema_hash="00", chunk_bytes=MIN_CHUNK_BYTES
+    )
+    return data, manifest
 
 
-def test_chunks_in_any_order_make_the_vector(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(5)
-    assembly = Assembly(manifest)
+def payload_of(data: np.ndarray, manifest: Manifest, index: int) -> bytes:
+    return data.tobytes()[manifest.range(index)]
+
+
+def test_chunks_in_any_order_make_the_vector() -> None:
+    data, manifest = weights(5)
+    holding = Holding(manifest)
     for index in (3, 0, 4, 2, 1):
-        assembly.write(index, memoryview(data.tobytes()[manifest.range(index)]))
-    np.testing.assert_array_equal(assembly.vector(), data)
-    assert assembly.vector().dtype == data.dtype
+        holding.put(index, payload_of(data, manifest, index))
+    vector = holding.vector(writable=True)
+    np.testing.assert_array_equal(vector, data)
+    assert vector.dtype == data.dtype
+    assert holding.held.complete
 
 
-def test_a_source_serves_its_chunks(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(3)
+def test_what_is_missing_reads_as_zeros() -> None:
+    data, manifest = weights(3)
+    holding = Holding(manifest)
+    holding.put(1, payload_of(data, manifest, 1))
+    whole = holding.vector(writable=False).tobytes()
+    assert whole[manifest.range(1)] == payload_of(data, manifest, 1)
+    assert not any(whole[manifest.range(0)])
+    assert [holding.payload(index) is None for index in range(3)] == [True, False, True]
+
+
+def test_a_shared_vector_cannot_be_written() -> None:
+    _, manifest = weights(1)
+    with pytest.raises(ValueError, match="read-only"):
+        Holding(manifest).vector(writable=False)[0] = 1.0
+
+
+def test_a_source_serves_its_chunks_without_a_copy() -> None:
+    data, manifest = weights(3)
     store = ChunkStore()
     store.publish(manifest, data)
-    frame = decode_frame(store.frame(manifest.key, 2) or b"")
+    frame = decode_frame(store.frame(manifest.key, 2, False) or b"")
     assert manifest.verify(2, frame.payload)
+    holding = store.get(manifest.key)
+    assert holding is not None
+    assert np.shares_memory(holding.vector(writable=False), data)
 
 
-def test_a_source_makes_each_frame_once(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(3)
+def test_frames_for_everybody_are_made_once() -> None:
+    data, manifest = weights(3)
     store = ChunkStore()
     store.publish(manifest, data)
-    assert store.frame(manifest.key, 1) is store.frame(manifest.key, 1)
+    assert store.frame(manifest.key, 1, False) is store.frame(manifest.key, 1, False)
 
 
-def test_a_relay_passes_on_the_very_bytes_it_got(toy_weights: Weights) -> None:
-    _, manifest = toy_weights(3)
-    store, frame = ChunkStore(), b"as received"
-    store.relay(manifest)
-    store.keep(manifest.key, 1, frame)
-    assert store.frame(manifest.key, 1) is frame
-    assert store.frame(manifest.key, 0) is None
-
-
-def test_without_relaying_nothing_is_kept(toy_weights: Weights) -> None:
-    _, manifest = toy_weights(1)
+def test_an_owner_and_the_others_get_different_frames_of_a_chunk() -> None:
+    data, manifest = weights(3)
     store = ChunkStore()
-    store.keep(manifest.key, 0, b"frame")
-    assert store.frame(manifest.key, 0) is None
+    store.publish(manifest, data)
+    frames = [decode_frame(store.frame(manifest.key, 1, relay) or b"") for relay in (True, False)]
+    assert [frame.relay for frame in frames] == [True, False]
+    assert frames[0].payload == frames[1].payload
+
+
+def test_a_relay_serves_what_it_has() -> None:
+    data, manifest = weights(3)
+    store = ChunkStore()
+    store.open(manifest).put(1, payload_of(data, manifest, 1))
+    assert bytes(decode_frame(store.frame(manifest.key, 1, False) or b"").payload) == payload_of(data, manifest, 1)
+    assert store.frame(manifest.key, 0, False) is None
 
 
 @pytest.mark.parametrize("index", [-1, 3, 2**32 - 1])
-def test_a_chunk_that_does_not_exist_is_missing(toy_weights: Weights, index: int) -> None:
-    data, manifest = toy_weights(3)
+def test_a_chunk_that_does_not_exist_is_not_held(index: int) -> None:
+    data, manifest = weights(3)
     store = ChunkStore()
     store.publish(manifest, data)
-    assert store.frame(manifest.key, index) is None
-    assert store.frame(Key(99, "nobody"), 0) is None
+    assert store.frame(manifest.key, index, False) is None
+    assert store.frame(Key(99, "nobody"), 0, False) is None
 
 
-def test_forgotten_weights_are_gone(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(3)
+def test_forgotten_weights_are_gone() -> None:
+    data, manifest = weights(3)
     store = ChunkStore()
     store.publish(manifest, data)
-    store.frame(manifest.key, 0)
+    store.frame(manifest.key, 0, False)
     store.forget(manifest.key)
-    assert store.frame(manifest.key, 0) is None
+    assert store.frame(manifest.key, 0, False) is None
     assert store.keys() == []
 
 
-def test_other_weights_under_a_taken_key_are_refused(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(3)
-    other, changed = toy_weights(3, seed=2)
+def test_what_is_there_stays_when_opened_again() -> None:
+    data, manifest = weights(3)
+    store = ChunkStore()
+    store.open(manifest).put(1, payload_of(data, manifest, 1))
+    assert store.open(manifest).held.count == 1
+
+
+def test_other_weights_under_a_taken_key_are_refused() -> None:
+    data, manifest = weights(3)
+    other, changed = weights(3, seed=2)
     store = ChunkStore()
     store.publish(manifest, data)
     store.publish(manifest, data)
     with pytest.raises(WireError, match="forget it first"):
         store.publish(changed, other)
+    with pytest.raises(WireError, match="forget it first"):
+        store.open(changed)
 
 
-def test_a_vector_must_fit_its_manifest(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(3)
+def test_a_vector_must_fit_its_manifest() -> None:
+    data, manifest = weights(3)
     with pytest.raises(WireError, match="do not fit a manifest"):
         ChunkStore().publish(manifest, data[1:])
-
-
-def test_whole_weights_come_back_as_a_copy(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(3)
-    store = ChunkStore()
-    store.publish(manifest, data)
-    copy = store.whole(manifest)
-    assert copy is not None
-    np.testing.assert_array_equal(copy, data)
-    assert not np.shares_memory(copy, data)
-
-
-def test_whole_needs_every_chunk_and_the_same_root(toy_weights: Weights) -> None:
-    data, manifest = toy_weights(2)
-    store = ChunkStore()
-    store.relay(manifest)
-    assert store.whole(manifest) is None
-    other = build_manifest(data + 1, job="toy", round_index=7, source="publisher", schema_hash="00")
-    store.publish(manifest, data)
-    assert store.whole(other) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,105 +9,181 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedswarm.errors import FedswarmError, IntegrityError, WireError
-from fedswarm.swarm.chunks import MAX_CHUNK_BYTES
-from fedswarm.swarm.manifest import Key, build_manifest
-from fedswarm.swarm.wire import decode_frame, encode_frame, encode_missing, manifest_from_proto, manifest_to_proto
+from fedswarm.swarm import messages as msg
+from fedswarm.swarm.manifest import Key, Manifest, build_manifest, growing_manifest
+from fedswarm.swarm.wire import (
+    MAX_LISTED,
+    MAX_MESSAGES,
+    MAX_NAMED,
+    MAX_REASON_BYTES,
+    decode_letter,
+    decode_receipts,
+    encode_letter,
+    encode_receipts,
+    manifest_from_proto,
+    manifest_to_proto,
+)
 from fedswarm.v1 import common_pb2, peer_pb2
 
+KEY = Key(3, "a")
+ADDRESS = msg.Address("a", "host:1")
+
 uint32 = st.integers(0, 2**32 - 1)
-names = st.text(st.characters(codec="utf-8"), max_size=40)
+uint64 = st.integers(0, 2**64 - 1)
+chunk = st.integers(0, 4 * 1024 * 1024 - 1)
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+keys = st.builds(Key, uint32, names)
+addresses = st.builds(msg.Address, names, names)
+indices = st.lists(chunk, max_size=20).map(tuple)
+digests = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=5).map(tuple)
 
 
-@given(uint32, names, uint32, st.binary(max_size=300))
-@example(0, "", 0, b"")
-def test_our_frame_is_the_generated_one(round_index: int, source: str, index: int, payload: bytes) -> None:
-    generated = peer_pb2.Frame(round=round_index, source=source, index=index, payload=payload)
-    assert encode_frame(Key(round_index, source), index, payload) == generated.SerializeToString(deterministic=True)
+def manifest(**changes: Any) -> Manifest:
+    fields = {"job": "j", "round_index": 4, "source": "a/1", "schema_hash": "ab", "sample_count": 12, **changes}
+    return build_manifest(np.arange(9_000, dtype=np.float64), **fields)
 
 
-@given(uint32, names, uint32, st.booleans(), st.binary(max_size=300))
-def test_generated_frames_are_read(round_index: int, source: str, index: int, missing: bool, payload: bytes) -> None:
-    message = peer_pb2.Frame(round=round_index, source=source, index=index, missing=missing, payload=payload)
-    frame = decode_frame(message.SerializeToString())
-    assert (frame.key, frame.index, frame.missing) == (Key(round_index, source), index, missing)
-    assert bytes(frame.payload) == payload
+def runs_from(gaps: list[tuple[int, int]]) -> msg.Runs:
+    runs, end = [], 0
+    for gap, count in gaps:
+        runs.append((end + gap, count))
+        end += gap + count
+    return tuple(runs)
 
 
-def test_a_frame_golden_vector() -> None:
-    assert encode_frame(Key(7, "a"), 300, b"xyz").hex() == "080712016118ac027a0378797a"
+runs = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), max_size=20).map(runs_from)
+offers = st.builds(msg.Offer, st.builds(manifest, source=names, importance=st.sampled_from([b"", b"\x07"])))
+messages = st.one_of(
+    st.builds(msg.Hello, uint32, names, addresses, uint64),
+    offers,
+    st.builds(msg.Offer, st.just(growing_manifest(10, "float64", job="j", round_index=1, source="a", schema_hash=""))),
+    *(st.builds(kind, keys) for kind in (msg.Interested, msg.NotInterested, msg.Forget)),
+    st.builds(msg.Bitfield, keys, st.binary(max_size=40)),
+    st.builds(msg.Have, keys, runs),
+    st.builds(msg.Final, keys, st.integers(0, 1000), digests),
+    *(st.builds(kind) for kind in (msg.Choke, msg.Unchoke, msg.Alive)),
+    *(st.builds(kind, keys, indices) for kind in (msg.Want, msg.Cancel, msg.Lack)),
+    st.builds(msg.Relieve, keys, names, indices),
+    st.builds(msg.Load, uint64, uint64),
+    st.builds(msg.Acquaintances, st.lists(addresses, max_size=5).map(tuple), st.lists(names, max_size=5).map(tuple)),
+    st.builds(msg.Goodbye, st.text(st.characters(codec="utf-8"), max_size=40)),
+)
+receipts = st.builds(msg.Receipt, keys, chunk, st.sampled_from(msg.Verdict))
 
 
-def test_missing_is_a_legal_frame() -> None:
-    message = peer_pb2.Frame.FromString(encode_missing(Key(2, "b"), 5))
-    assert message == peer_pb2.Frame(round=2, source="b", index=5, missing=True)
+@given(st.lists(messages, max_size=10))
+def test_letters_survive_the_wire(said: list[msg.Message]) -> None:
+    assert decode_letter(encode_letter(said)) == said
 
 
-def test_unknown_fields_are_skipped() -> None:
-    later = b"\xa0\x06\x01" + b"\xa9\x06" + b"8" * 8 + b"\xb5\x06" + b"4" * 4 + b"\xba\x06\x02hi"
-    assert decode_frame(later + encode_frame(Key(1, "s"), 2, b"p")).index == 2
+@given(st.lists(messages, max_size=5), st.lists(messages, max_size=5))
+def test_letters_put_together_are_one_letter(first: list[msg.Message], second: list[msg.Message]) -> None:
+    assert decode_letter(encode_letter(first) + encode_letter(second)) == first + second
 
 
-def test_the_payload_is_not_copied() -> None:
-    buffer = encode_frame(Key(1, "s"), 2, b"p" * 100)
-    assert decode_frame(buffer).payload.obj is buffer
+@given(st.lists(receipts, max_size=20).map(tuple))
+def test_receipts_survive_the_wire(given_receipts: tuple[msg.Receipt, ...]) -> None:
+    assert decode_receipts(encode_receipts(given_receipts)) == given_receipts
 
 
 @given(st.binary(max_size=200))
-@example(b"\x7a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
-@example(b"\x80" * 30)
+@example(b"\x0a\x00")
 def test_hostile_bytes_never_crash(buffer: bytes) -> None:
-    with contextlib.suppress(WireError):
-        decode_frame(buffer)
+    for decode in (decode_letter, decode_receipts):
+        with contextlib.suppress(WireError):
+            decode(buffer)
 
 
-@given(st.data())
-def test_truncated_frames_never_crash(data: st.DataObject) -> None:
-    whole = encode_frame(Key(70_000, "source"), 4_000, b"payload" * 9)
-    cut = data.draw(st.integers(1, len(whole) - 1))
+@given(st.lists(messages, min_size=1, max_size=3), st.data())
+def test_altered_letters_never_crash(said: list[msg.Message], data: st.DataObject) -> None:
+    buffer = bytearray(encode_letter(said))
+    for _ in range(data.draw(st.integers(1, 4))):
+        buffer[data.draw(st.integers(0, len(buffer) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(WireError):
-        assert bytes(decode_frame(whole[:cut]).payload) == b""
+        decode_letter(bytes(buffer))
+
+
+LONG = "x" * 201
+
+
+def letter(**body: Any) -> bytes:
+    return peer_pb2.Letter(messages=[peer_pb2.PeerMessage(**body)]).SerializeToString()
+
+
+def key(source: str = "a") -> peer_pb2.WeightsKey:
+    return peer_pb2.WeightsKey(round=3, source=source)
 
 
 @pytest.mark.parametrize(
     ("buffer", "message"),
     [
-        (b"\x08", "ends inside a number"),
-        (b"\x80" * 11, "longer than 64 bits"),
-        (b"\x12\x05ab", "announces a field of 5 bytes"),
-        (b"\x12\x02\xff\xfe", "not UTF-8"),
-        (b"\x12\xfa\x01" + b"a" * 250, "250 bytes"),
-        (b"\x08" + b"\xff" * 5 + b"\x01", "beyond 32 bits"),
-        (b"\x0b", "wire type 3"),
-        (b"\x00\x01", "field number 0"),
-        (encode_frame(Key(1, "s"), 0, bytes(MAX_CHUNK_BYTES + 1)), "largest chunk"),
+        (b"\xff" * 9, "are no Letter"),
+        (b"\x0a\x02\xa0\x06", "are no Letter"),
+        (encode_letter([msg.Alive()]) * (MAX_MESSAGES + 1), f"{MAX_MESSAGES + 1} messages in a letter"),
+        (letter(), "a kind that this protocol does not have"),
+        (letter(interested=key("")), "source has 0 bytes"),
+        (letter(forget=key(LONG)), "source has 201 bytes"),
+        (letter(hello=peer_pb2.Hello(job="", peer={"peer_id": "a", "target": "t"})), "job has 0 bytes"),
+        (letter(hello=peer_pb2.Hello(job="j", peer={"peer_id": LONG, "target": "t"})), "peer id has 201 bytes"),
+        (letter(hello=peer_pb2.Hello(job="j", peer={"peer_id": "a"})), "target has 0 bytes"),
+        (letter(want=peer_pb2.Indices(key=key(), indices=[2**22])), "chunk 4194304 is beyond"),
+        (letter(want=peer_pb2.Indices(key=key(), indices=[0] * (MAX_LISTED + 1))), "65537 chunks in one message"),
+        (letter(relieve=peer_pb2.Relieve(key=key(), indices=[1])), "peer id has 0 bytes"),
+        (letter(have=peer_pb2.Have(key=key(), runs=[1])), "1 numbers are no list of runs"),
+        (letter(have=peer_pb2.Have(key=key(), runs=[1, 0])), "out of order"),
+        (letter(have=peer_pb2.Have(key=key(), runs=[5, 2, 6, 1])), "out of order"),
+        (letter(have=peer_pb2.Have(key=key(), runs=[2**32 - 1, 2**32 - 1])), "out of order"),
+        (letter(have=peer_pb2.Have(key=key(), runs=[0] * (2 * MAX_LISTED + 2))), "numbers of runs"),
+        (letter(bitfield=peer_pb2.BitfieldMessage(key=key(), bits=bytes(2**19 + 1))), "a bitfield of 524289 bytes"),
+        (letter(final=peer_pb2.Final(key=key())), "0 bytes are no list of digests"),
+        (letter(final=peer_pb2.Final(key=key(), digests=bytes(33))), "33 bytes are no list of digests"),
+        (letter(final=peer_pb2.Final(key=key(), first=2**22 - 1, digests=bytes(64))), "is beyond"),
+        (letter(acquaintances=peer_pb2.Acquaintances(dropped=["a"] * (MAX_NAMED + 1))), "1025 peers"),
+        (letter(goodbye=peer_pb2.Goodbye(reason="x" * (MAX_REASON_BYTES + 1))), "a goodbye of 1001 bytes"),
     ],
 )
-def test_forbidden_frames_say_why(buffer: bytes, message: str) -> None:
+def test_forbidden_letters_say_why(buffer: bytes, message: str) -> None:
     with pytest.raises(WireError, match=message):
-        decode_frame(buffer)
+        decode_letter(buffer)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "message"),
+    [
+        ({"source": ""}, "source has 0 bytes"),
+        ({"source": "a", "index": 2**22}, "is beyond"),
+        ({"source": "a", "verdict": 3}, "verdict 3, known are 0 to 2"),
+    ],
+)
+def test_forbidden_receipts_say_why(receipt: dict[str, Any], message: str) -> None:
+    with pytest.raises(WireError, match=message):
+        decode_receipts(peer_pb2.Receipts(receipts=[peer_pb2.Receipt(**receipt)]).SerializeToString())
+
+
+def test_a_long_goodbye_is_cut_at_a_whole_letter() -> None:
+    (cut,) = decode_letter(encode_letter([msg.Goodbye("é" * 600 + "x")]))
+    assert cut == msg.Goodbye("é" * 500)
 
 
 def test_manifests_survive_the_wire() -> None:
-    data = np.arange(9_000, dtype=np.float64)
-    manifest = build_manifest(
-        data, job="j", round_index=4, source="a/1", schema_hash="ab", sample_count=12, importance=b"\x01"
-    )
-    message = common_pb2.Manifest.FromString(manifest_to_proto(manifest).SerializeToString())
-    assert manifest_from_proto(message) == manifest
+    original = manifest(importance=b"\x01")
+    message = common_pb2.Manifest.FromString(manifest_to_proto(original).SerializeToString())
+    assert manifest_from_proto(message) == original
 
 
 def test_a_tampered_manifest_is_refused() -> None:
-    manifest = build_manifest(np.zeros(3), job="j", round_index=4, source="a", schema_hash="ab")
-    message = manifest_to_proto(manifest)
+    message = manifest_to_proto(manifest())
     message.sample_count = 10**9
     with pytest.raises(IntegrityError):
         manifest_from_proto(message)
+    with pytest.raises(IntegrityError):
+        decode_letter(letter(offer=message))
 
 
 @given(st.binary(max_size=100), st.integers(0, 2**64 - 1), uint32)
-def test_hostile_manifests_never_crash(digests: bytes, total_bytes: int, chunk_bytes: int) -> None:
+def test_hostile_manifests_never_crash(joined: bytes, total_bytes: int, chunk_bytes: int) -> None:
     message = common_pb2.Manifest(
-        job="j", source="s", dtype="float32", digests=digests, total_bytes=total_bytes, chunk_bytes=chunk_bytes
+        job="j", source="s", dtype="float32", digests=joined, total_bytes=total_bytes, chunk_bytes=chunk_bytes
     )
     with pytest.raises(FedswarmError):
         manifest_from_proto(message)
