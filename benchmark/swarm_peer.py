@@ -14,7 +14,10 @@ from blake3 import blake3
 from trial.child import Child
 
 from fedswarm.clock import WallClock
+from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Manifest, build_manifest
+from fedswarm.swarm.shaping import Caps, LinkShape
+from fedswarm.swarm.token_bucket import ConstantRate
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.v1 import common_pb2
 from services.peer.node import PeerNode
@@ -35,9 +38,12 @@ class Member(NamedTuple):
 
 def make_node(options: argparse.Namespace) -> PeerNode:
     """The node of this process."""
-    if options.up_mbps or options.down_mbps:
-        raise SystemExit("a peer does not cap its own rates yet: measure on shaped links, as root")
-    return PeerNode(options.name, JOB)
+    shape = LinkShape(up=_caps(options.up_mbps), down=_caps(options.down_mbps))
+    return PeerNode(options.name, JOB, uplink_bps=int(1e6 * (options.uplink_mbps or 0)), shape=shape)
+
+
+def _caps(mbps: float | None) -> Caps:
+    return Caps(None if mbps is None else ConstantRate(1e6 * mbps))
 
 
 @asynccontextmanager
@@ -62,8 +68,8 @@ async def run_seed(options: argparse.Namespace, child: Child) -> None:
     options.manifest.write_bytes(manifest_to_proto(manifest).SerializeToString())
     async with member(options) as (node, target):
         await asyncio.to_thread(child.meet, target=target)
-        await node.start(target, None)
-        node.publish(manifest, data)
+        await node.start(target)
+        node.publish(manifest, data, spreading=Spreading.ANSWER if options.direct else Spreading.PUSH)
         await asyncio.to_thread(child.await_go)
         await asyncio.to_thread(child.await_stop)
         report(child, node, data)
@@ -74,13 +80,14 @@ async def run_peer(options: argparse.Namespace, child: Child) -> None:
     async with member(options) as (node, target):
         members = await asyncio.to_thread(child.meet, target=target)
         source = members[SEED]["target"]
-        await node.start(target, source)
+        await node.start(target, [source])
         manifest = read_manifest(options.manifest)
         await asyncio.to_thread(child.await_go)
-        data = await node.fetch(manifest, source, swarm=not options.direct)
+        fetched = await node.fetch(manifest, source, swarm=not options.direct)
         child.finished()
         await asyncio.to_thread(child.await_stop)
-        report(child, node, data)
+        assert fetched.vector is not None, "no sink was given"
+        report(child, node, fetched.vector)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -89,10 +96,10 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def report(child: Child, node: PeerNode, data: np.ndarray) -> None:
-    """What the node counted. It does not count what control messages take."""
+    """What the node counted."""
     child.report(
         wasted_bytes=node.traffic.wasted,
-        control_bytes=None,
+        control_bytes=node.traffic.control_sent,
         digest=blake3(data.data.cast("B")).hexdigest(),
     )
 

@@ -59,7 +59,7 @@ class Fetching:
             self.publisher_gone(manifest.publisher, "was banned for sending wrong bytes", corrupt=True)
         for neighbour in state.neighbours.values():
             self._show_interest(neighbour, content)
-        if not event.swarm and event.publisher_target and manifest.publisher not in state.neighbours:
+        if event.publisher_target and manifest.publisher not in state.neighbours:
             self._seek(manifest.publisher, event.publisher_target)
         if deadline_s < NEVER_S:
             state.agenda.put(deadline_s, Intention("deadline", manifest.key))

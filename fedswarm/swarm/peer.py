@@ -76,7 +76,7 @@ class Peer:
         limits: Limits | None = None,
         uplink: UplinkEstimate | None = None,
         cap: TokenBucket | None = None,
-        cap_each: Callable[[], TokenBucket] | None = None,
+        cap_each: Callable[[], TokenBucket | None] | None = None,
     ) -> None:
         self._state = State(me, seed, limits or Limits())
         self._job = job

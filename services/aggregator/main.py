@@ -17,6 +17,9 @@ from fedswarm.jobs.resolved import job_digest
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
+from fedswarm.swarm.chunks import MIB
+from fedswarm.swarm.limits import Limits
+from fedswarm.swarm.shaping import LinkShape
 from fedswarm.v1 import aggregator_pb2_grpc
 from fedswarm.v1.aggregator_pb2 import DESCRIPTOR as AGGREGATOR
 from services.aggregator.conductor import Conductor
@@ -25,8 +28,6 @@ from services.peer.node import PeerNode
 from services.process import entry, launcher_contract
 from services.process.server import Server
 
-MIB = 1024 * 1024
-
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The aggregator's flags."""
@@ -34,7 +35,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--job", type=Path, required=True, help="the resolved job.yml")
     parser.add_argument("--run-folder", type=Path, required=True, help="where the run leaves its files")
     parser.add_argument("--text-log", type=Path, default=None, help="also write FedScale's log lines here")
-    parser.add_argument("--tracker", default=None, help="host:port of the tracker")
+    parser.add_argument("--tracker", default=None, help="host:port of the trackers, with commas")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=0, help="port to bind; 0 takes a free one")
     launcher_contract.add_arguments(parser)
@@ -45,7 +46,9 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     """Runs the job to its end, or until ``stop`` is set."""
     job = load_job(options.job).job
     world = open_world(job)
-    node = PeerNode(wire.SOURCE, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
+    limits = Limits(pipeline_bytes=job.exchange.pipeline_mib * MIB)
+    shape = LinkShape.of_process(job.exchange.shaping)
+    node = PeerNode(wire.SOURCE, job.job_name, limits=limits, seed=job.seed, shape=shape)
     server = Server()
     node.register(server)
     with RecordWriter(options.run_folder / "rounds.jsonl", options.text_log, now=time.time) as records:
@@ -55,7 +58,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
         )
         server.add(AGGREGATOR.services_by_name["Aggregator"].full_name, register)
         target = f"{options.host}:{await server.start(options.host, options.port)}"
-        await node.start(target, None)
+        await node.start(target)
         conductor.target = target
         launcher_contract.report(options.status_fd, ready=True, target=target)
         stopper = asyncio.create_task(_stop_when_told(stop, conductor))

@@ -131,7 +131,7 @@ class Foreman:
         start_s = self._clock.now_s()
         for pause_s in (*FETCH_PAUSES_S, None):
             try:
-                weights: Vector = await self._node.fetch(manifest, source_target, swarm=swarm)
+                fetched = await self._node.fetch(manifest, source_target, swarm=swarm)
                 break
             except FedswarmError as error:
                 if pause_s is None:
@@ -139,6 +139,8 @@ class Foreman:
                 log.warning("fetching model version %d failed, trying again: %s", manifest.round, error)
                 await asyncio.sleep(pause_s)
         self._download_s = self._clock.now_s() - start_s
+        weights: Vector | None = fetched.vector
+        assert weights is not None, "no sink was given"
         self._layout.check(weights)
         return weights
 

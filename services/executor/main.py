@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fedswarm.aggregation.grid import Grid
-from fedswarm.clock import WallClock
+from fedswarm.clock import Clock, WallClock
+from fedswarm.devices.world import DeviceWorld
 from fedswarm.devices.worlds import open_world
 from fedswarm.errors import DataError, DependencyError
 from fedswarm.jobs.load import load_job
@@ -22,6 +23,9 @@ from fedswarm.jobs.resolved import job_digest
 from fedswarm.jobs.schema import Job
 from fedswarm.rounds import wire
 from fedswarm.rounds.executor_core import ExecutorCore
+from fedswarm.swarm.chunks import MIB
+from fedswarm.swarm.limits import Limits
+from fedswarm.swarm.shaping import LinkShape
 from fedswarm.training.task import Engine
 from services.executor.foreman import Foreman
 from services.executor.session import Session
@@ -29,8 +33,6 @@ from services.executor.workbench import Workbench
 from services.peer.node import PeerNode
 from services.process import entry, launcher_contract
 from services.process.server import Server
-
-MIB = 1024 * 1024
 
 # The engine that a forking launcher built before this process existed, with the digest of the job it is for.
 _prepared: tuple[str, Engine] | None = None
@@ -83,7 +85,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--run-folder", type=Path, required=True, help="where the run leaves its files")
     parser.add_argument("--executor-id", required=True, help="unique in the run: 1, 2, ...")
     parser.add_argument("--aggregator", required=True, help="host:port of the aggregator")
-    parser.add_argument("--tracker", required=True, help="host:port of the tracker")
+    parser.add_argument("--tracker", required=True, help="host:port of the trackers, with commas")
     launcher_contract.add_arguments(parser)
     return parser.parse_args(argv)
 
@@ -96,13 +98,16 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     clients = dict(zip(ids.tolist(), samples.tolist(), strict=True))
     if job.experiment_mode == "deployment":
         clients = {own: clients[own] for own in [_own_client(options.executor_id, clients)]}
-    node = PeerNode(options.executor_id, job.job_name, pipeline_bytes=job.exchange.pipeline_mib * MIB, seed=job.seed)
+    world = open_world(job).make(ids)
+    clock = WallClock()
+    limits = Limits(pipeline_bytes=job.exchange.pipeline_mib * MIB)
+    shape = _link_shape(job, world, clients, clock)
+    node = PeerNode(options.executor_id, job.job_name, clock, limits=limits, seed=job.seed, shape=shape)
     server = Server()
     node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
-    await node.start(target, options.tracker)
-    clock = WallClock()
-    bench = Workbench(ExecutorCore(engine, open_world(job).make(ids), Grid(job.aggregation.grid_bits)))
+    await node.start(target, options.tracker.split(","))
+    bench = Workbench(ExecutorCore(engine, world, Grid(job.aggregation.grid_bits)))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
 
     def traffic() -> tuple[int, int]:
@@ -121,6 +126,12 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
         await foreman.close()
         await node.close()
         await server.stop()
+
+
+def _link_shape(job: Job, world: DeviceWorld, clients: dict[int, int], clock: Clock) -> LinkShape:
+    """The link that this executor emulates: that of its one client, if the job asks for it."""
+    own = world.client_time(next(iter(clients)), 0) if job.experiment_mode == "deployment" else None
+    return LinkShape.of_executor(job.exchange.shaping, own, clock.now_s())
 
 
 async def _until_first(*jobs: Coroutine[Any, Any, object]) -> None:

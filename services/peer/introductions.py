@@ -1,16 +1,18 @@
-"""A peer's side of the tracker: stays announced, dials whom it is introduced to, outlives the tracker."""
+"""A peer's side of the tracker: stays announced, passes on whom it is introduced to, outlives the tracker."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import grpc
 
 from fedswarm.randomness import generator
+from fedswarm.swarm.events import Departed, Introduced
+from fedswarm.swarm.messages import Address
 from fedswarm.v1 import common_pb2, tracker_pb2
-from services.peer.links import Links
 from services.process.grpc_settings import CONTROL_OPTIONS
 
 log = logging.getLogger(__name__)
@@ -25,15 +27,17 @@ _DEFAULT_RENEWAL_S: Final = 5.0
 class TrackerSession:
     """Keeps the lease of one peer at one tracker; a lost tracker is sought again, ever more patiently."""
 
-    def __init__(self, tracker: str, job: str, peer_id: str, target: str, links: Links) -> None:
+    def __init__(
+        self, tracker: str, job: str, peer_id: str, target: str, feed: Callable[[Introduced | Departed], None]
+    ) -> None:
         self._tracker = tracker
-        self._links = links
+        self._feed = feed
         self._me = peer_id
         self._announcement = tracker_pb2.Announcement(
             job=job, peer=common_pb2.PeerAddress(peer_id=peer_id, target=target)
         )
         self.introduced = asyncio.Event()
-        """Set once the tracker has answered and everybody it named was dialled once."""
+        """Set once the tracker has answered."""
         self._task = asyncio.create_task(self._stay(), name=f"tracker at {tracker}")
 
     async def close(self) -> None:
@@ -71,7 +75,7 @@ class TrackerSession:
             try:
                 await call.write(self._announcement)
                 while isinstance(introduction := await call.read(), tracker_pb2.Introduction):
-                    await self._take(introduction)
+                    self._take(introduction)
                     if renewals is None:
                         period_s = introduction.renew_within_ms / 3000 or _DEFAULT_RENEWAL_S
                         renewals = asyncio.create_task(self._renew(call, period_s))
@@ -81,14 +85,13 @@ class TrackerSession:
                     renewals.cancel()
                     await asyncio.gather(renewals, return_exceptions=True)
 
-    async def _take(self, introduction: tracker_pb2.Introduction) -> None:
+    def _take(self, introduction: tracker_pb2.Introduction) -> None:
         for peer_id in introduction.left:
-            self._links.stop_dialling(peer_id)
-        others = (peer for peer in introduction.joined if peer.peer_id != self._me)
-        dials = [self._links.dial(peer.peer_id, peer.target) for peer in others]
-        if not self.introduced.is_set():
-            await asyncio.gather(*(tried.wait() for tried in dials if tried is not None))
-            self.introduced.set()
+            self._feed(Departed(peer_id))
+        others = [Address(peer.peer_id, peer.target) for peer in introduction.joined if peer.peer_id != self._me]
+        if others:
+            self._feed(Introduced(tuple(others)))
+        self.introduced.set()
 
     async def _renew(
         self, call: grpc.aio.StreamStreamCall[tracker_pb2.Announcement, tracker_pb2.Introduction], period_s: float

@@ -1,119 +1,151 @@
-"""A control link between two peers: small messages both ways, merged while the other side is slow to read."""
+"""A control link between two peers: whatever waits to be said goes out in one letter."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 import grpc
 
 from fedswarm.errors import WireError
-from fedswarm.swarm.manifest import MAX_NAME_BYTES, Key
-from fedswarm.swarm.wire import PROTOCOL
-from fedswarm.v1 import common_pb2, peer_pb2
+from fedswarm.swarm.messages import Goodbye, Hello, Message
+from fedswarm.swarm.wire import MAX_MESSAGES, decode_letter, encode_letter
+from services.peer.traffic import Meter
 
-HELLO_TIMEOUT_S: Final = 5.0
-_MAX_WAITING_MESSAGES: Final = 1024
+FAREWELL_S: Final = 0.2
+_LETTER_BYTES: Final = 1024 * 1024
+_MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""The manifest of very large weights has a few MiB; a peer for whom more than this waits has stopped reading."""
 
-Runs: TypeAlias = tuple[tuple[int, int], ...]
-Read: TypeAlias = Callable[[], Awaitable[object]]
-Write: TypeAlias = Callable[[peer_pb2.PeerMessage], Awaitable[None]]
+
+class Wire(Protocol):
+    """One end of a ``Peer.Link`` call, as the side that dialled and the side that answered both have it."""
+
+    async def read(self) -> object:
+        """The next letter, or something else at the end."""
+        ...
+
+    async def write(self, letter: bytes) -> None:
+        """Sends a letter."""
+        ...
 
 
 class Link:
-    """One open link to the peer ``peer_id``, which answers requests for chunks at ``target``."""
+    """One open link to the peer that said ``hello``."""
 
-    def __init__(self, peer_id: str, target: str, dialled: bool) -> None:
-        self.peer_id = peer_id
-        self.target = target
+    def __init__(self, hello: Hello, dialled: bool, meter: Meter) -> None:
+        self.hello = hello
         self.dialled = dialled
-        self._waiting: list[peer_pb2.PeerMessage] = []
+        self.closed = asyncio.Event()
+        """Set by whoever carries it when it is over."""
+        self._meter = meter
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._closing = ""
+        self._said_goodbye = False
 
-    def interested(self, key: Key) -> None:
-        """Says that we fetch these weights."""
-        self._send(peer_pb2.PeerMessage(interested=peer_pb2.Interested(round=key.round, source=key.source)))
+    @property
+    def peer(self) -> str:
+        """Who is at the other end."""
+        return self.hello.address.peer
 
-    def forget(self, key: Key) -> None:
-        """Says that we hold nothing of these weights any more."""
-        self._send(peer_pb2.PeerMessage(forget=peer_pb2.Forget(round=key.round, source=key.source)))
-
-    def have(self, key: Key, runs: Runs) -> None:
-        """Says which chunks we hold; joins an announcement that still waits to be sent."""
-        last = self._waiting[-1] if self._waiting else None
-        if last is None or not last.HasField("have") or (last.have.round, last.have.source) != key:
-            self._send(peer_pb2.PeerMessage(have=peer_pb2.Have(round=key.round, source=key.source)))
-            last = self._waiting[-1]
-        last.have.runs.extend(peer_pb2.Run(first=first, count=count) for first, count in runs)
-
-    def close(self, reason: str = "") -> None:
-        """Says goodbye if there is a reason, and ends the link."""
-        if reason:
-            self._send(peer_pb2.PeerMessage(goodbye=peer_pb2.Goodbye(reason=reason)))
-        self._closing.set()
-
-    async def run(self, read: Read, write: Write, on_message: Callable[[peer_pb2.PeerMessage], None]) -> None:
-        """Carries messages until either side ends the link."""
-        tasks = [
-            asyncio.create_task(self._receive(read, on_message)),
-            asyncio.create_task(self._transmit(write)),
-            asyncio.create_task(self._closing.wait()),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if self._closing.is_set():
-                await asyncio.wait(tasks[:2], timeout=0.05)  # lets a goodbye out
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _send(self, message: peer_pb2.PeerMessage) -> None:
-        if len(self._waiting) >= _MAX_WAITING_MESSAGES:
-            self._closing.set()  # a peer that stopped reading
+    def send(self, message: Message) -> None:
+        """Says something, after what was said before; never waits."""
+        if self._closing:
             return
-        self._waiting.append(message)
+        letter = encode_letter([message])
+        self._waiting.append(letter)
+        self._waiting_bytes += len(letter)
+        self._said_goodbye = isinstance(message, Goodbye)
+        self._wake.set()
+        if self._waiting_bytes > _MAX_WAITING_BYTES:
+            self._waiting.clear()
+            self.close("it has stopped reading")
+
+    def close(self, reason: str) -> None:
+        """Says goodbye, if that was not the last word, and ends the link."""
+        if self._closing:
+            return
+        if not self._said_goodbye:
+            self.send(Goodbye(reason))
+        self._closing = reason
         self._wake.set()
 
-    async def _receive(self, read: Read, on_message: Callable[[peer_pb2.PeerMessage], None]) -> None:
+    async def run(
+        self, wire: Wire, hear: Callable[[Message], None], last_word: Callable[[], Awaitable[None]] | None = None
+    ) -> str:
+        """Carries messages until either side ends the link; returns why it ended.
+
+        ``last_word`` tells the other side that no letter follows; then it may end the call from there. Raises
+        :class:`WireError` when the other side breaks the protocol.
+        """
+        transmitter = asyncio.create_task(self._transmit(wire))
+        receiver = asyncio.create_task(self._receive(wire, hear))
         try:
-            while isinstance(message := await read(), peer_pb2.PeerMessage):
-                if message.HasField("goodbye"):
-                    return
-                on_message(message)
-        except grpc.aio.AioRpcError:
+            await asyncio.wait((receiver, transmitter), return_when=asyncio.FIRST_COMPLETED)
+            if self._closing:
+                await self._part(transmitter, receiver, last_word)
+            if receiver.done():
+                return receiver.result()
+            return self._closing or "it cannot be written to"
+        finally:
+            transmitter.cancel()
+            receiver.cancel()
+            await asyncio.gather(transmitter, receiver, return_exceptions=True)
+
+    async def _part(
+        self,
+        transmitter: asyncio.Task[None],
+        receiver: asyncio.Task[str],
+        last_word: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        """Lets the goodbye out, and the other side hear it, for a moment."""
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await asyncio.wait((transmitter,))
+                if last_word is not None:
+                    await last_word()
+                    await asyncio.wait((receiver,))
+        except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return
 
-    async def _transmit(self, write: Write) -> None:
+    async def _receive(self, wire: Wire, hear: Callable[[Message], None]) -> str:
+        try:
+            while isinstance(letter := await wire.read(), bytes):
+                self._meter.control_received += len(letter)
+                for message in decode_letter(letter):
+                    if isinstance(message, Hello):
+                        raise WireError("said hello twice")
+                    hear(message)
+                    if isinstance(message, Goodbye):
+                        return f"it said goodbye: {message.reason}"
+        except grpc.aio.AioRpcError as error:
+            return f"its connection broke ({error.code().name})"
+        return "it ended the link"
+
+    async def _transmit(self, wire: Wire) -> None:
         try:
             while True:
-                while self._waiting:
-                    await write(self._waiting.pop(0))
                 self._wake.clear()
+                while self._waiting:
+                    letter = self._next_letter()
+                    await wire.write(letter)
+                    self._meter.control_sent += len(letter)
+                if self._closing:
+                    return
                 await self._wake.wait()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             return
 
-
-def hello_message(job: str, peer_id: str, target: str) -> peer_pb2.PeerMessage:
-    """What both sides say first."""
-    address = common_pb2.PeerAddress(peer_id=peer_id, target=target)
-    return peer_pb2.PeerMessage(hello=peer_pb2.Hello(protocol=PROTOCOL, job=job, peer=address))
-
-
-def check_hello(message: object, job: str, me: str) -> common_pb2.PeerAddress:
-    """The other side's address; raises :class:`WireError` if we cannot talk to it."""
-    if not isinstance(message, peer_pb2.PeerMessage) or not message.HasField("hello"):
-        raise WireError("a link must begin with hello")
-    hello = message.hello
-    if hello.protocol != PROTOCOL:
-        raise WireError(f"peer {hello.peer.peer_id!r} speaks protocol {hello.protocol}, this is {PROTOCOL}")
-    if hello.job != job:
-        raise WireError(f"peer {hello.peer.peer_id!r} belongs to job {hello.job!r}, this is {job!r}")
-    if not hello.peer.peer_id or hello.peer.peer_id == me or not hello.peer.target:
-        raise WireError(f"a peer says it is {hello.peer.peer_id!r} at {hello.peer.target!r}")
-    if len(hello.peer.peer_id) > MAX_NAME_BYTES or len(hello.peer.target) > MAX_NAME_BYTES:
-        raise WireError(f"a peer's name or target is longer than {MAX_NAME_BYTES} characters")
-    return hello.peer
+    def _next_letter(self) -> bytes:
+        """Everything that waits, as far as one letter goes."""
+        parts: list[bytes] = []
+        size = 0
+        while self._waiting and len(parts) < MAX_MESSAGES and size < _LETTER_BYTES:
+            parts.append(self._waiting.popleft())
+            size += len(parts[-1])
+        self._waiting_bytes -= size
+        return b"".join(parts)

@@ -1,172 +1,210 @@
-"""The control links of a node: dials the peers it is introduced to, accepts those who dial, one link a pair."""
+"""The control links of a node: dials whom it is told to, accepts those who dial, one link a pair."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import grpc
 
 from fedswarm.errors import WireError
-from fedswarm.v1 import peer_pb2
-from services.peer.link import HELLO_TIMEOUT_S, Link, Read, Write, check_hello, hello_message
+from fedswarm.swarm.events import DialFailed, Event, LinkDown, LinkUp, Misbehaved, Received
+from fedswarm.swarm.handshake import PROTOCOL, checked_hello, newcomer_stays
+from fedswarm.swarm.messages import Address, Hello
+from fedswarm.swarm.wire import decode_letter, encode_letter
+from services.peer.link import Link, Wire
+from services.peer.traffic import Meter
 from services.process.grpc_settings import CONTROL_OPTIONS
 
 log = logging.getLogger(__name__)
 
 LINK_METHOD: Final = "/fedswarm.v1.Peer/Link"
+HELLO_TIMEOUT_S: Final = 5.0
 
-MAX_LINKS: Final = 1024
-
+_ATTEMPTS: Final = 2
 _FIRST_RETRY_S: Final = 0.1
-_LAST_RETRY_S: Final = 5.0
-_ATTEMPTS: Final = 6
-
-
-class LinkOwner(Protocol):
-    """Who is told about links."""
-
-    def link_up(self, link: Link) -> None:
-        """A link is open."""
-
-    def link_down(self, link: Link) -> None:
-        """A link that was up is gone."""
-
-    def link_message(self, link: Link, message: peer_pb2.PeerMessage) -> None:
-        """A message came."""
-
-    def may_link(self, peer_id: str) -> bool:
-        """Whether this peer is welcome."""
-        ...
 
 
 class Links:
-    """All links of one node, by peer."""
+    """All links of one node, by peer.
 
-    def __init__(self, peer_id: str, job: str, owner: LinkOwner) -> None:
+    ``feed`` is told of links that come and go and of what is heard on them; ``welcomes`` is asked before one is taken.
+    """
+
+    def __init__(
+        self,
+        peer_id: str,
+        job: str,
+        uplink_bps: int,
+        meter: Meter,
+        feed: Callable[[Event], None],
+        welcomes: Callable[[str], bool],
+    ) -> None:
+        self._meter = meter
         self._me = peer_id
         self._job = job
-        self._owner = owner
+        self._uplink_bps = uplink_bps
+        self._feed = feed
+        self._welcomes = welcomes
         self._links: dict[str, Link] = {}
-        self._dials: dict[str, asyncio.Task[None]] = {}
-        self._target = ""
+        self._dials: dict[str, asyncio.Event] = {}  # set once it is decided what becomes of the dial
+        self._tasks: dict[asyncio.Task[None], str] = {}  # links that we dialled, or are dialling
+        self._hello: Hello | None = None
 
     def start(self, target: str) -> None:
         """From now on this node answers at ``target``."""
-        self._target = target
+        self._hello = Hello(PROTOCOL, self._job, Address(self._me, target), self._uplink_bps)
 
-    def get(self, peer_id: str) -> Link | None:
+    def names(self) -> tuple[str, ...]:
+        """Who is linked now."""
+        return tuple(self._links)
+
+    def get(self, peer: str) -> Link | None:
         """The open link to a peer."""
-        return self._links.get(peer_id)
+        return self._links.get(peer)
 
-    def dial(self, peer_id: str, target: str) -> asyncio.Event | None:
-        """Keeps a link to a peer from this side; the event is set after the first attempt, good or bad."""
-        running = self._dials.get(peer_id)
-        if peer_id in self._links or (running is not None and not running.done()) or not self._owner.may_link(peer_id):
-            return None
-        tried = asyncio.Event()
-        self._dials[peer_id] = asyncio.create_task(self._keep(peer_id, target, tried), name=f"link to {peer_id}")
-        return tried
+    async def settled(self, peer: str) -> Link | None:
+        """The link to a peer; awaited while we dial it, for whoever answers knows first that the link stands."""
+        if peer not in self._links and peer in self._dials:
+            await self._dials[peer].wait()
+        return self._links.get(peer)
 
-    def drop(self, peer_id: str, reason: str) -> None:
-        """Ends the link to a peer, and attempts to open one."""
-        self.stop_dialling(peer_id)
-        link = self._links.get(peer_id)
+    def dial(self, peer: str, target: str) -> None:
+        """Opens a link to a peer, unless there is one or one is being opened."""
+        if peer in self._links or peer in self._dials:
+            return
+        self._dials[peer] = asyncio.Event()
+        task = asyncio.create_task(self._open(peer, target), name=f"link to {peer}")
+        self._tasks[task] = peer
+        task.add_done_callback(self._tasks.pop)
+
+    def hang_up(self, peer: str, reason: str) -> None:
+        """Ends the link to a peer, and any attempt to open one."""
+        link = self._links.pop(peer, None)
         if link is not None:
             link.close(reason)
+        if peer in self._dials:
+            for task in [task for task, dialled in self._tasks.items() if dialled == peer]:
+                task.cancel()
 
-    def stop_dialling(self, peer_id: str) -> None:
-        """The peer is said to have left: an open link is kept, a lost one is not renewed."""
-        if peer_id not in self._links and peer_id in self._dials:
-            self._dials[peer_id].cancel()
+    async def close(self, reason: str) -> None:
+        """Ends all links; waits for their goodbyes, a moment at most."""
+        links = list(self._links.values())
+        for peer in [*self._links, *self._dials]:
+            self.hang_up(peer, reason)
+        await asyncio.gather(*(link.closed.wait() for link in links))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def close(self) -> None:
-        """Says goodbye to all."""
-        for link in list(self._links.values()):
-            link.close("leaving")
-        if self._links:
-            await asyncio.sleep(0.05)
-        for task in self._dials.values():
-            task.cancel()
-        await asyncio.gather(*self._dials.values(), return_exceptions=True)
+    # ---- answering --------------------------------------------------------------------------------------------------
 
-    async def accept(self, context: grpc.aio.ServicerContext[peer_pb2.PeerMessage, peer_pb2.PeerMessage]) -> None:
+    async def accept(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         """Serves a link that another peer dialled; returns when it ends."""
+        if self._hello is None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"peer {self._me!r} is still starting")
         try:
-            first = await asyncio.wait_for(context.read(), HELLO_TIMEOUT_S)
-            address = check_hello(first, self._job, self._me)
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = self._checked(await context.read())
         except (WireError, TimeoutError) as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error) or "no hello came")
-        await context.write(hello_message(self._job, self._me, self._target))
-        link = Link(address.peer_id, address.target, dialled=False)
-        if self._adopt(link):
-            await self._carry(link, context.read, context.write)
-        else:
-            await context.write(peer_pb2.PeerMessage(goodbye=peer_pb2.Goodbye(reason="not welcome, or linked already")))
+        link = Link(hello, dialled=False, meter=self._meter)
+        if not self._adopt(link):
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{self._me!r} does not want this link, or has another")
+        await self._carry(link, context, None)
 
-    def _adopt(self, link: Link) -> bool:
-        """Takes the new link in place of an old one, unless both sides dialled at once and ours is the one to stay."""
-        full = len(self._links) >= MAX_LINKS and link.peer_id not in self._links
-        if full or not self._owner.may_link(link.peer_id):
-            return False
-        old = self._links.get(link.peer_id)
-        if old is not None:
-            both_dialled = old.dialled != link.dialled and old.target == link.target
-            ours_stays = old.dialled == (self._me < link.peer_id)
-            if both_dialled and ours_stays:
-                return False
-            del self._links[link.peer_id]
-            self._owner.link_down(old)
-            old.close()
-        self._links[link.peer_id] = link
-        self._owner.link_up(link)
-        return True
+    def _checked(self, letter: object) -> Hello:
+        """The hello in the first letter of the other side; raises :class:`WireError`."""
+        messages = decode_letter(letter) if isinstance(letter, bytes) else []
+        if len(messages) != 1:
+            raise WireError(f"a link must begin with one hello, not with {len(messages)} messages")
+        return checked_hello(messages[0], job=self._job, me=self._me)
 
-    async def _carry(self, link: Link, read: Read, write: Write) -> None:
+    # ---- dialling ---------------------------------------------------------------------------------------------------
+
+    async def _open(self, peer: str, target: str) -> None:
+        """Dials until the link stands, then carries it; gives up after a row of failures."""
+        reason = ""
         try:
-            await link.run(read, write, lambda message: self._owner.link_message(link, message))
+            for attempt in range(_ATTEMPTS):
+                if attempt:
+                    await asyncio.sleep(_FIRST_RETRY_S * 2**attempt)
+                if peer in self._links:
+                    return  # the other side dialled meanwhile
+                try:
+                    await self._dial_once(peer, target)
+                    return
+                except grpc.aio.AioRpcError as error:
+                    reason = f"{target} answers {error.code().name}: {error.details()}"
+                except (WireError, TimeoutError) as error:
+                    reason = str(error) or f"{target} does not answer within {HELLO_TIMEOUT_S:.0f} s"
+                log.debug("no link to %s: %s", peer, reason)
         finally:
-            if self._links.get(link.peer_id) is link:
-                del self._links[link.peer_id]
-                self._owner.link_down(link)
+            self._decided(peer)
+        if peer not in self._links:
+            self._feed(DialFailed(peer, reason))
 
-    async def _keep(self, peer_id: str, target: str, tried: asyncio.Event) -> None:
-        """Dials until the link stands, again when it breaks, and gives up after a row of failures."""
-        failures = 0
-        while failures < _ATTEMPTS and self._owner.may_link(peer_id):
-            if peer_id in self._links:
-                break  # the other side dialled meanwhile
-            try:
-                stood = await self._dial_once(target, tried)
-                failures = 0 if stood else failures + 1
-            except (grpc.aio.AioRpcError, WireError, TimeoutError) as error:
-                failures += 1
-                reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-                log.debug("link to %s at %s: %s", peer_id, target, reason)
-            finally:
-                tried.set()
-            await asyncio.sleep(min(_FIRST_RETRY_S * 2**failures, _LAST_RETRY_S))
-
-    async def _dial_once(self, target: str, tried: asyncio.Event) -> bool:
-        """One link from hello to its end; whether it stood at all."""
+    async def _dial_once(self, peer: str, target: str) -> None:
+        """One link from hello to its end."""
         async with grpc.aio.insecure_channel(target, options=CONTROL_OPTIONS) as channel:
-            dial: grpc.aio.StreamStreamMultiCallable[peer_pb2.PeerMessage, peer_pb2.PeerMessage] = (
-                channel.stream_stream(
-                    LINK_METHOD,
-                    request_serializer=peer_pb2.PeerMessage.SerializeToString,
-                    response_deserializer=peer_pb2.PeerMessage.FromString,
-                )
-            )
-            call = dial()
+            call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(LINK_METHOD)()
             try:
-                await call.write(hello_message(self._job, self._me, self._target))
-                address = check_hello(await asyncio.wait_for(call.read(), HELLO_TIMEOUT_S), self._job, self._me)
-                link = Link(address.peer_id, address.target, dialled=True)
+                async with asyncio.timeout(HELLO_TIMEOUT_S):
+                    await call.write(self._hello_letter())
+                    hello = self._checked(await call.read())
+                if hello.address.peer != peer:
+                    raise WireError(f"{hello.address.peer!r} answers at {target}, not {peer!r}")
+                link = Link(hello, dialled=True, meter=self._meter)
                 if not self._adopt(link):
-                    return False
-                tried.set()
-                await self._carry(link, call.read, call.write)
-                return True
+                    raise WireError(f"the link to {peer!r} is not wanted, or there is another")
+                self._decided(peer)
+                await self._carry(link, call, call.done_writing)
             finally:
                 call.cancel()
+
+    def _decided(self, peer: str) -> None:
+        decided = self._dials.pop(peer, None)
+        if decided is not None:
+            decided.set()
+
+    # ---- both -------------------------------------------------------------------------------------------------------
+
+    def _hello_letter(self) -> bytes:
+        assert self._hello is not None, "a node dials once it has started"
+        letter = encode_letter([self._hello])
+        self._meter.control_sent += len(letter)
+        return letter
+
+    def _adopt(self, link: Link) -> bool:
+        """Takes a new link, in place of an old one unless that is the one to stay."""
+        peer = link.peer
+        if not self._welcomes(peer):
+            return False
+        old = self._links.get(peer)
+        if old is not None:
+            moved = old.hello.address != link.hello.address
+            if not newcomer_stays(self._me, peer, moved=moved, old_dialled=old.dialled, new_dialled=link.dialled):
+                return False
+            self._lost(old, "a newer link takes its place")
+            old.close("a newer link takes its place")
+        self._links[peer] = link
+        self._feed(LinkUp(link.hello))
+        return True
+
+    async def _carry(self, link: Link, wire: Wire, last_word: Callable[[], Awaitable[None]] | None) -> None:
+        peer, reason = link.peer, "it was cut off"
+        try:
+            if not link.dialled:
+                await wire.write(self._hello_letter())
+            reason = await link.run(wire, lambda message: self._feed(Received(peer, message)), last_word)
+        except WireError as error:
+            reason = f"broke the protocol: {error}"
+            self._feed(Misbehaved(peer, reason))
+        finally:
+            self._lost(link, reason)
+            link.closed.set()
+
+    def _lost(self, link: Link, reason: str) -> None:
+        if self._links.get(link.peer) is link:
+            del self._links[link.peer]
+            self._feed(LinkDown(link.peer, reason))

@@ -4,147 +4,203 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
 from fedswarm.clock import Clock, WallClock
 from fedswarm.errors import IntegrityError, RunFailedError, WireError
-from fedswarm.swarm.chunks import MIB
-from fedswarm.swarm.dialogue import (
-    Accept,
-    AnnounceForget,
-    AnnounceHave,
-    AnnounceInterest,
-    ChunkArrived,
-    ChunkMissing,
-    Completed,
-    DropPeer,
-    DropStream,
+from fedswarm.swarm.events import (
     Event,
-    Failed,
     FetchWanted,
-    ForgetReceived,
     Forgotten,
-    HaveReceived,
-    Instruction,
-    InterestReceived,
-    Misbehaved,
-    PeerDown,
-    PeerUp,
-    Request,
-    StreamLost,
-    Tick,
+    FrameArrived,
+    Leaving,
+    LinkDown,
+    Published,
+    Spreading,
 )
-from fedswarm.swarm.exchange import Exchange, Limits
+from fedswarm.swarm.instructions import (
+    Accept,
+    Acknowledge,
+    Ban,
+    CloseDelivery,
+    Completed,
+    Deliver,
+    Dial,
+    Expired,
+    Failed,
+    HangUp,
+    Instruction,
+    Offered,
+    Send,
+)
+from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest
-from fedswarm.swarm.store import Assembly, ChunkStore
-from fedswarm.swarm.wire import Frame, decode_frame
-from fedswarm.v1 import peer_pb2
-from services.peer.data_stream import DataStream
+from fedswarm.swarm.messages import Address, Receipt
+from fedswarm.swarm.peer import Peer
+from fedswarm.swarm.shaping import LinkShape
+from fedswarm.swarm.store import ChunkStore, Holding
+from fedswarm.swarm.uplink import KnownUplink, MeasuredUplink
+from services.peer.arrivals import Arrivals
+from services.peer.deliveries import Deliveries
+from services.peer.fetches import Fetch, Fetched, Sink
+from services.peer.growing import Growing
 from services.peer.introductions import TrackerSession
-from services.peer.link import Link
 from services.peer.links import Links
 from services.peer.servicer import SERVICE_NAME, PeerServicer
+from services.peer.stepper import Machine, Stepper
+from services.peer.traffic import Meter, Traffic
 from services.process.server import Server
 
 log = logging.getLogger(__name__)
 
-TICK_S: Final = 0.05
 INTRODUCTION_TIMEOUT_S: Final = 3.0
-
-
-class Traffic(NamedTuple):
-    """Chunk bytes since the node began: uploaded, accepted, and received in vain (twice, or wrong)."""
-
-    sent: int
-    received: int
-    wasted: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetch:
-    """A running fetch: where its chunks go, and the future that ends it."""
-
-    manifest: Manifest
-    assembly: Assembly
-    done: asyncio.Future[None]
 
 
 class PeerNode:
     """One peer of a job, living on the running event loop.
 
-    Call :meth:`register` before the process's server starts and :meth:`start` once its port is known. All other
-    methods belong to the loop's thread.
+    Call :meth:`register` before the process's server starts and :meth:`start` once its port is known, then the rest,
+    from the loop's thread only.
+
+    Args:
+        peer_id: unique in the job.
+        job: peers of other jobs are refused.
+        clock: all instants are on it; the wall clock when absent.
+        limits: bounds of the state machine.
+        seed: of the job.
+        uplink_bps: how fast this peer can send; 0 has it measured.
+        shape: the link that this peer emulates; no limits when absent.
     """
 
     def __init__(
-        self, peer_id: str, job: str, clock: Clock | None = None, *, pipeline_bytes: int = 8 * MIB, seed: int = 0
+        self,
+        peer_id: str,
+        job: str,
+        clock: Clock | None = None,
+        *,
+        limits: Limits = Limits(),
+        seed: int = 0,
+        uplink_bps: int = 0,
+        shape: LinkShape = LinkShape(),
     ) -> None:
         self.peer_id = peer_id
+        self.on_offer: Callable[[Manifest, str], None] | None = None
+        """Is told of weights that a peer offers, and of that peer's name."""
         self._job = job
         self._clock = clock or WallClock()
-        self._exchange = Exchange(peer_id, seed, Limits(pipeline_bytes=pipeline_bytes))
+        self._limits = limits
+        self._seed = seed
+        self._uplink_bps = uplink_bps
+        self._shape = shape
+        self._meter = Meter()
         self._store = ChunkStore()
-        self._links = Links(peer_id, job, self)
-        self._servicer = PeerServicer(self._links, self._store.frame)
-        self._streams: dict[str, DataStream] = {}
-        self._targets: dict[str, str] = {}
-        self._fetches: dict[Key, _Fetch] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._tracker: TrackerSession | None = None
-        self._ticker: asyncio.Task[None] | None = None
-        self._received = self._wasted = 0
+        self._fetches: dict[Key, Fetch] = {}
+        self._links = Links(peer_id, job, uplink_bps, self._meter, self.feed, self._welcomes)
+        self._deliveries = Deliveries(peer_id, self._meter, self.feed)
+        self._arrivals = Arrivals(self._links, self._meter, self._clock, shape.down, self.feed)
+        self._machine: Machine | None = None
+        self._stepper: Stepper | None = None
+        self._trackers: list[TrackerSession] = []
 
     @property
     def traffic(self) -> Traffic:
         """What travelled so far."""
-        return Traffic(self._servicer.sent_bytes, self._received, self._wasted)
+        return self._meter.read()
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Who is linked now."""
+        return self._links.names()
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
     def register(self, server: Server) -> None:
         """Adds the ``Peer`` service to this process's server."""
-        server.add(SERVICE_NAME, self._servicer.add_to)
+        server.add(SERVICE_NAME, PeerServicer(self._links, self._arrivals).add_to)
 
-    async def start(self, target: str, tracker_target: str | None) -> None:
+    async def start(self, target: str, trackers: Sequence[str] = ()) -> None:
         """Joins the swarm as the peer that answers at ``target``.
 
-        Waits a few seconds at most for the first introductions: a tracker that is away is sought in the background.
+        Waits a few seconds at most for the first introductions: trackers that are away are sought in the background.
         """
+        self._machine = self._new_machine(target)
+        self._stepper = Stepper(self._machine, self._clock, self._obey)
         self._links.start(target)
-        if tracker_target is None:
-            return
-        self._tracker = TrackerSession(tracker_target, self._job, self.peer_id, target, self._links)
-        try:
-            await asyncio.wait_for(self._tracker.introduced.wait(), INTRODUCTION_TIMEOUT_S)
-        except TimeoutError:
-            log.warning("no introductions from the tracker at %s yet; going on without", tracker_target)
+        for tracker in trackers:
+            self._trackers.append(TrackerSession(tracker, self._job, self.peer_id, target, self.feed))
+        if self._trackers:
+            await self._introduced()
+
+    def _new_machine(self, target: str) -> Peer:
+        up = self._shape.up
+        return Peer(
+            Address(self.peer_id, target),
+            self._job,
+            seed=self._seed,
+            limits=self._limits,
+            uplink=KnownUplink(self._uplink_bps) if self._uplink_bps else MeasuredUplink(),
+            cap=up.for_all(self._clock.now_s()),
+            cap_each=lambda: up.for_one(self._clock.now_s()),
+        )
+
+    async def _introduced(self) -> None:
+        waits = [asyncio.create_task(tracker.introduced.wait()) for tracker in self._trackers]
+        done, pending = await asyncio.wait(waits, timeout=INTRODUCTION_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        for wait in pending:
+            wait.cancel()
+        if not done:
+            log.warning("no introductions from any tracker yet; going on without")
 
     async def close(self) -> None:
         """Leaves: fetches under way fail, links say goodbye, streams end."""
-        for fetch in list(self._fetches.values()):
-            _fail(fetch, RunFailedError(f"{fetch.manifest.key}: this peer is shutting down"))
-        if self._tracker is not None:
-            await self._tracker.close()
-        await self._links.close()
-        for name in list(self._streams):
-            self._close_stream(name)
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._closing.add(self._ticker)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        for fetch in self._fetches.values():
+            fetch.fail(RunFailedError(f"{fetch.manifest.key}: this peer is shutting down"))
+        await asyncio.gather(*(tracker.close() for tracker in self._trackers))
+        if self._stepper is not None:
+            self._stepper.feed(Leaving("leaving"))
+            self._stepper.stop()
+        self._arrivals.end_all()
+        await self._links.close("leaving")
+        await self._deliveries.close_all()
+
+    def feed(self, event: Event) -> None:
+        """Tells the state machine of something that happened outside: introductions, for one."""
+        assert self._stepper is not None, f"peer {self.peer_id!r} has not started"
+        if isinstance(event, LinkDown):
+            self._end_streams(event.peer)
+        self._stepper.feed(event)
 
     # ---- what owners of weights do --------------------------------------------------------------------------------
 
-    def publish(self, manifest: Manifest, data: NDArray[Any]) -> None:
+    def publish(
+        self,
+        manifest: Manifest,
+        data: NDArray[Any],
+        *,
+        spreading: Spreading = Spreading.ANSWER,
+        offer: bool = False,
+    ) -> None:
         """Serves ``data`` as its source until forgotten; it is not copied, so it must not change meanwhile.
 
-        Raises :class:`WireError` if it does not fit the manifest, or the key already serves other weights.
+        ``offer`` has all peers of the job told, from neighbour to neighbour. Raises :class:`WireError` if the vector
+        does not fit the manifest, or the key already serves other weights.
         """
         self._store.publish(manifest, data)
+        self.feed(Published(manifest, spreading, offer))
+
+    def grow(self, manifest: Manifest, *, spreading: Spreading = Spreading.ANSWER, offer: bool = False) -> Growing:
+        """Serves weights that are still being made, each chunk from when it is final.
+
+        Raises :class:`WireError` if the manifest holds digests already, or the key serves other weights.
+        """
+        if not manifest.grows:
+            raise WireError(f"{manifest.key} has all its digests: publish it as a whole")
+        holding = self._store.open(manifest)
+        self.feed(Published(manifest, spreading, offer))
+        return Growing(holding, self.feed)
 
     def forget(self, round_index: int, source: str) -> None:
         """Neither serves nor fetches these weights any longer."""
@@ -154,183 +210,113 @@ class PeerNode:
         """Forgets all weights of rounds before ``round_index``."""
         self._forget(key for key in {*self._store.keys(), *self._fetches} if key.round < round_index)
 
+    def _forget(self, keys: Iterable[Key]) -> None:
+        for key in list(keys):
+            self._store.forget(key)
+            self.feed(Forgotten(key))
+            if fetch := self._fetches.get(key):
+                fetch.fail(RunFailedError(f"{key} was forgotten while it was being fetched"))
+
     # ---- what those who need weights do ---------------------------------------------------------------------------
 
-    async def fetch(self, manifest: Manifest, source_target: str, swarm: bool) -> NDArray[Any]:
-        """The weights of a manifest as a flat vector of its own, every chunk verified.
+    async def fetch(
+        self,
+        manifest: Manifest,
+        publisher_target: str = "",
+        *,
+        swarm: bool,
+        indices: Sequence[int] | None = None,
+        deadline_s: float | None = None,
+        sink: Sink | None = None,
+    ) -> Fetched:
+        """Gets the weights of a manifest, every chunk verified.
 
-        With ``swarm`` peers help and this node goes on serving the chunks until :meth:`forget`; otherwise they come
-        from ``source_target`` alone and nothing is kept. Raises :class:`IntegrityError` when the source itself sends
-        wrong bytes, :class:`RunFailedError` when it is gone and peers cannot replace it.
+        Raises :class:`IntegrityError` when the publisher itself sends wrong bytes, :class:`RunFailedError` when it is
+        gone and peers cannot replace it.
+
+        Args:
+            manifest: what is wanted.
+            publisher_target: where its publisher answers; empty to ask only who is linked.
+            swarm: have peers help, and go on serving the chunks until :meth:`forget`; otherwise they come from the
+                publisher alone and nothing is kept.
+            indices: the chunks wanted; ``None`` is all.
+            deadline_s: the instant on this node's clock at which the fetch ends with what is there.
+            sink: takes the chunks as they come, in any order, in place of a vector.
         """
-        held = self._store.whole(manifest)
-        if held is not None:
-            return held
-        assembly = Assembly(manifest)
-        if swarm:
-            self._store.relay(manifest)
-        await self._run(manifest, source_target, swarm, assembly)
-        return assembly.vector()
-
-    async def _run(self, manifest: Manifest, target: str, swarm: bool, assembly: Assembly) -> None:
         manifest.check()
         if manifest.job != self._job:
             raise WireError(f"{manifest.key} belongs to job {manifest.job!r}, this peer to {self._job!r}")
         if manifest.key in self._fetches:
             raise WireError(f"{manifest.key} is being fetched already: await that fetch first")
-        self._reach(manifest.publisher, target)
-        fetch = _Fetch(manifest, assembly, asyncio.get_running_loop().create_future())
-        self._fetches[manifest.key] = fetch
+        shared = self._store.open(manifest) if swarm or self._store.get(manifest.key) else None
+        alone = Holding(manifest) if shared is None and sink is None else None
+        fetch = Fetch(manifest, shared or alone, indices, sink)
+        if not fetch.done.done():
+            wanted = None if indices is None else tuple(indices)
+            await self._run(fetch, FetchWanted(manifest, publisher_target, swarm, wanted, deadline_s))
+        await fetch.done
+        return fetch.result(writable=shared is None)
+
+    async def _run(self, fetch: Fetch, event: FetchWanted) -> None:
+        key = fetch.manifest.key
+        self._fetches[key] = fetch
         try:
-            self._feed(FetchWanted(manifest, swarm))
-            self._keep_ticking()
+            self.feed(event)
             await fetch.done
         except BaseException:
-            self._forget([manifest.key])
+            self._forget([key])
             raise
         finally:
-            self._fetches.pop(manifest.key, None)
+            del self._fetches[key]
 
-    def _reach(self, name: str, target: str) -> None:
-        """Notes where a holder answers; a stream to where it was before is of no use."""
-        stream = self._streams.get(name)
-        self._targets[name] = target
-        if stream is not None and stream.target != target:
-            self._close_stream(name)
-            self._feed(StreamLost(name, f"it moved to {target}"))
+    # ---- what the state machine says ------------------------------------------------------------------------------
 
-    def _forget(self, keys: Iterable[Key]) -> None:
-        for key in list(keys):
-            self._store.forget(key)
-            self._feed(Forgotten(key))
-            fetch = self._fetches.get(key)
-            if fetch is not None:
-                _fail(fetch, RunFailedError(f"{key} was forgotten while it was being fetched"))
-
-    # ---- the exchange: events in, instructions out ----------------------------------------------------------------
-
-    def _feed(self, event: Event) -> list[Instruction]:
-        instructions = self._exchange.handle(event, self._clock.now_s())
-        for instruction in instructions:
-            self._obey(instruction)
-        return instructions
-
-    def _obey(self, instruction: Instruction) -> None:
+    def _obey(self, instruction: Instruction, event: Event) -> None:
         match instruction:
-            case Request(peer, key, index):
-                self._stream(peer).want(key, index)
-            case AnnounceHave(peer, key, runs):
+            case Send(peer, message):
                 if link := self._links.get(peer):
-                    link.have(key, runs)
-            case AnnounceInterest(peer, key):
-                if link := self._links.get(peer):
-                    link.interested(key)
-            case AnnounceForget(peer, key):
-                if link := self._links.get(peer):
-                    link.forget(key)
-            case DropStream(peer):
-                self._close_stream(peer)
-            case DropPeer(peer, reason):
-                log.warning("peer %s is banned: it %s", peer, reason)
-                self._close_stream(peer)
-                self._links.drop(peer, reason)
-            case Completed(key):
-                fetch = self._fetches[key]
-                if not fetch.done.done():
-                    fetch.done.set_result(None)
+                    link.send(message)
+            case Deliver(peer, key, index, relay):
+                self._deliver(peer, key, index, relay)
+            case Acknowledge(peer, key, index, verdict):
+                self._arrivals.acknowledge(peer, Receipt(key, index, verdict))
+            case Accept(key, index):
+                assert isinstance(event, FrameArrived), f"chunk {index} of {key} was accepted on {event}"
+                self._put(key, index, event.payload)
+            case Completed(key) | Expired(key):
+                if fetch := self._fetches.get(key):
+                    fetch.end()
             case Failed(key, reason, corrupt):
-                _fail(self._fetches[key], IntegrityError(reason) if corrupt else RunFailedError(reason))
-            case Accept():
-                pass  # done by whoever brought the chunk
+                if fetch := self._fetches.get(key):
+                    fetch.fail(IntegrityError(reason) if corrupt else RunFailedError(reason))
+            case Offered(manifest, peer):
+                if self.on_offer is not None:
+                    self.on_offer(manifest, peer)
+            case Dial(peer, target):
+                self._links.dial(peer, target)
+            case HangUp(peer, reason) | Ban(peer, reason):
+                if isinstance(instruction, Ban):
+                    log.warning("peer %s is banned: %s", peer, reason)
+                self._end_streams(peer)
+                self._links.hang_up(peer, reason)
+            case CloseDelivery(peer):
+                self._deliveries.close(peer)
 
-    def _frame_came(self, peer: str, buffer: bytes) -> None:
-        try:
-            frame = decode_frame(buffer)
-        except WireError as error:
-            self._feed(Misbehaved(peer, f"sent a broken frame: {error}"))
-            return
-        if frame.missing:
-            self._feed(ChunkMissing(peer, frame.key, frame.index))
-            return
-        event = ChunkArrived(peer, frame.key, frame.index, frame.payload)
-        instructions = self._exchange.handle(event, self._clock.now_s())
-        accepted = any(isinstance(instruction, Accept) for instruction in instructions)
-        if accepted:
-            self._received += len(frame.payload)
-            self._put(frame, buffer)
-        else:
-            self._wasted += len(frame.payload)
-        for instruction in instructions:
-            self._obey(instruction)
+    def _deliver(self, peer: str, key: Key, index: int, relay: bool) -> None:
+        link, frame = self._links.get(peer), self._store.frame(key, index, relay)
+        if link is not None and frame is not None:
+            self._deliveries.send(peer, link.hello.address.target, frame, self._store.chunk_size(key, index))
 
-    def _put(self, frame: Frame, buffer: bytes) -> None:
-        fetch = self._fetches[frame.key]
-        if fetch.done.done():
-            return  # failed a moment ago; its caller has not resumed yet
-        self._store.keep(frame.key, frame.index, buffer)
-        fetch.assembly.write(frame.index, frame.payload)
+    def _put(self, key: Key, index: int, payload: bytes | memoryview) -> None:
+        self._meter.accepted += len(payload)
+        if fetch := self._fetches.get(key):
+            fetch.put(index, payload)
+        elif holding := self._store.get(key):
+            holding.put(index, payload)
 
-    def _stream(self, peer: str) -> DataStream:
-        stream = self._streams.get(peer)
-        if stream is None:
-            stream = DataStream(
-                self._targets[peer],
-                on_frame=lambda buffer: self._frame_came(peer, buffer),
-                on_lost=lambda reason: self._stream_lost(peer, reason),
-            )
-            self._streams[peer] = stream
-        return stream
+    def _end_streams(self, peer: str) -> None:
+        self._deliveries.close(peer)
+        self._arrivals.end(peer)
 
-    def _stream_lost(self, peer: str, reason: str) -> None:
-        self._streams.pop(peer, None)
-        self._feed(StreamLost(peer, reason))
-
-    def _close_stream(self, peer: str) -> None:
-        stream = self._streams.pop(peer, None)
-        if stream is not None:
-            task = stream.close()
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    def _keep_ticking(self) -> None:
-        if self._ticker is None or self._ticker.done():
-            self._ticker = asyncio.create_task(self._tick(), name="exchange clock")
-
-    async def _tick(self) -> None:
-        while self._exchange.active:
-            await asyncio.sleep(TICK_S)
-            self._feed(Tick())
-
-    # ---- links (LinkOwner) ----------------------------------------------------------------------------------------
-
-    def may_link(self, peer_id: str) -> bool:
-        """Everybody but the banned is welcome."""
-        return not self._exchange.banned(peer_id)
-
-    def link_up(self, link: Link) -> None:
-        """A peer can be asked for chunks."""
-        self._reach(link.peer_id, link.target)
-        self._feed(PeerUp(link.peer_id))
-
-    def link_down(self, link: Link) -> None:
-        """Nothing more is expected of a peer, nor of its data stream."""
-        self._close_stream(link.peer_id)
-        self._feed(StreamLost(link.peer_id, "its link is gone"))
-        self._feed(PeerDown(link.peer_id))
-
-    def link_message(self, link: Link, message: peer_pb2.PeerMessage) -> None:
-        """Control messages, turned into events."""
-        peer = link.peer_id
-        if message.HasField("have"):
-            have = message.have
-            runs = tuple((run.first, run.count) for run in have.runs)
-            self._feed(HaveReceived(peer, Key(have.round, have.source), runs))
-        elif message.HasField("interested"):
-            self._feed(InterestReceived(peer, Key(message.interested.round, message.interested.source)))
-        elif message.HasField("forget"):
-            self._feed(ForgetReceived(peer, Key(message.forget.round, message.forget.source)))
-
-
-def _fail(fetch: _Fetch, error: Exception) -> None:
-    if not fetch.done.done():
-        fetch.done.set_exception(error)
+    def _welcomes(self, peer: str) -> bool:
+        return self._machine is not None and self._machine.welcomes(peer)

@@ -1,62 +1,37 @@
-"""What a node answers: control links, and requests for chunks it holds."""
+"""The ``Peer`` service: what other peers call."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from fedswarm.swarm.manifest import Key
-from fedswarm.swarm.wire import decode_frame, encode_missing
-from fedswarm.v1 import peer_pb2
+from services.peer.arrivals import Arrivals
 from services.peer.links import Links
 
 SERVICE_NAME: Final = "fedswarm.v1.Peer"
 
 
 class PeerServicer:
-    """The ``Peer`` service. ``Fetch`` is registered without serializers, so frames go out as the very bytes held."""
+    """Registers both methods without serializers: letters and frames are decoded by us, so that we see who errs."""
 
-    def __init__(self, links: Links, frame: Callable[[Key, int], bytes | None]) -> None:
+    def __init__(self, links: Links, arrivals: Arrivals) -> None:
         self._links = links
-        self.frame = frame
-        self.sent_bytes = 0
+        self._arrivals = arrivals
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers both methods."""
-        handlers = {
-            "Link": grpc.stream_stream_rpc_method_handler(
-                self.link,
-                request_deserializer=peer_pb2.PeerMessage.FromString,
-                response_serializer=peer_pb2.PeerMessage.SerializeToString,
-            ),
-            "Fetch": grpc.stream_stream_rpc_method_handler(self.fetch),
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "Link": grpc.stream_stream_rpc_method_handler(self.link),
+            "Deliver": grpc.stream_stream_rpc_method_handler(self.deliver),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
-    async def link(
-        self,
-        _requests: AsyncIterator[peer_pb2.PeerMessage],
-        context: grpc.aio.ServicerContext[peer_pb2.PeerMessage, peer_pb2.PeerMessage],
-    ) -> None:
+    async def link(self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         """One control link, dialled by another peer."""
         await self._links.accept(context)
 
-    async def fetch(
-        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> AsyncIterator[bytes]:
-        """One frame for each request, in order; gRPC's flow control holds us back when the other side is slow."""
-        async for request in requests:
-            try:
-                want = peer_pb2.Want.FromString(request)
-            except DecodeError:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "that is not a Want message")
-            key = Key(want.round, want.source)
-            frame = self.frame(key, want.index)
-            if frame is None:
-                yield encode_missing(key, want.index)
-            else:
-                yield frame
-                self.sent_bytes += len(decode_frame(frame).payload)
+    async def deliver(self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        """One data stream of another peer."""
+        await self._arrivals.accept(context)

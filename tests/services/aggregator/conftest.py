@@ -52,7 +52,7 @@ class Guest:
     async def open(self) -> None:
         self.node.register(self.server)
         self.target = f"127.0.0.1:{await self.server.start('127.0.0.1', 0)}"
-        await self.node.start(self.target, None)
+        await self.node.start(self.target)
 
     async def register(self, *, clients: dict[int, int] | None = None, digest: str = DIGEST, job: str = JOB) -> None:
         held = CLIENTS if clients is None else clients
@@ -152,7 +152,7 @@ class House:
         register = functools.partial(aggregator_pb2_grpc.add_AggregatorServicer_to_server, servicer)
         self.server.add("fedswarm.v1.Aggregator", register)
         self.conductor.target = f"127.0.0.1:{await self.server.start('127.0.0.1', 0)}"
-        await self.node.start(self.conductor.target, None)
+        await self.node.start(self.conductor.target)
         self.channel = grpc.aio.insecure_channel(self.conductor.target)
         self.stub: Any = aggregator_pb2_grpc.AggregatorStub(self.channel)
         self.running = asyncio.create_task(self.conductor.run())

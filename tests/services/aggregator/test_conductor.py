@@ -279,6 +279,7 @@ async def test_an_executor_that_registers_again_replaces_its_former_session(hous
     former = await house.guest("1")
     await former.start_model()
     await former.hear("train")
+    await former.node.close()
     again = await house.guest("1")
     await former.ended()
     assert (await again.hear("model")).manifest.round == 0

@@ -25,12 +25,17 @@ from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
 from services.executor import foreman as foreman_module
 from services.executor.foreman import Foreman
+from services.peer.fetches import Fetched
 
 LAYOUT = Layout((TensorSpec("w", (4,)),))
 
 
 def weights(version: int) -> np.ndarray:
     return np.full(LAYOUT.size, version, dtype=np.float32)
+
+
+def whole(vector: np.ndarray) -> Fetched:
+    return Fetched(vector, np.ones(1, dtype=np.bool_), complete=True)
 
 
 class Node:
@@ -45,13 +50,13 @@ class Node:
         self._clock = clock
         self._arrived: dict[int, asyncio.Event] = {}
 
-    async def fetch(self, manifest: Manifest, source_target: str, swarm: bool) -> np.ndarray:
+    async def fetch(self, manifest: Manifest, source_target: str, swarm: bool) -> Fetched:
         self.fetches.append(manifest.key)
         if self.fails:
             raise self.fails.pop(0)
         await self._arrived.setdefault(manifest.round, asyncio.Event()).wait()
         self._clock.advance(self.download_s)
-        return weights(manifest.round)
+        return whole(weights(manifest.round))
 
     def arrive(self, version: int) -> None:
         self._arrived.setdefault(version, asyncio.Event()).set()
@@ -259,8 +264,8 @@ async def test_a_model_that_cannot_be_had_fails_its_leases_until_it_is_offered_a
 
 
 async def test_a_model_of_another_size_fails_its_leases(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fetch(manifest: Manifest, source_target: str, swarm: bool) -> np.ndarray:
-        return np.zeros(LAYOUT.size + 1, dtype=np.float32)
+    async def fetch(manifest: Manifest, source_target: str, swarm: bool) -> Fetched:
+        return whole(np.zeros(LAYOUT.size + 1, dtype=np.float32))
 
     monkeypatch.setattr(shop.node, "fetch", fetch)
     shop.offer(0)
