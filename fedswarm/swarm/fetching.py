@@ -293,6 +293,7 @@ class Fetching:
             silent_s = neighbour.silent_s(self._state.now_s)
             if silent_s > self._state.limits.silence_s:
                 self._requests.void_all(neighbour)
+                self.publisher_gone(neighbour.name, f"answered nothing for {silent_s:.0f} s")
             elif silent_s > neighbour.pace.timeout_s and not neighbour.stalled:
                 self._requests.release(neighbour)
                 neighbour.stalled = True
@@ -314,7 +315,8 @@ class Fetching:
     def _fail_if_hopeless(self, content: Content) -> None:
         """Ends a fetch whose publisher is gone when nobody is left who might hold the rest."""
         fetch, state = content.fetch, self._state
-        assert fetch is not None
+        if fetch is None:
+            return  # it ended with another one of the same publisher
         starving = state.now_s - fetch.progress_s > state.limits.starvation_s
         if fetch.swarm and (content.rarity[content.missing] > 0).any():
             return
@@ -334,7 +336,10 @@ class Fetching:
 
     def _look_for_publisher(self, content: Content, fetch: Fetch, starving: bool) -> None:
         """When neighbours bring nothing, the publisher itself is sought; a fetch without its address is given up."""
-        publisher = content.manifest.publisher
+        publisher, limits = content.manifest.publisher, self._state.limits
+        if fetch.pushed and self._state.now_s - fetch.progress_s > limits.silence_s:
+            self.publisher_gone(publisher, f"pushed nothing for {limits.silence_s:g} s")
+            return
         if not starving or publisher in self._state.neighbours:
             return
         if fetch.publisher_target:

@@ -134,6 +134,8 @@ class RelayPush:
         return push
 
     def _give_away(self, able: set[str], audience: int) -> Push | None:
+        while self._ungiven and self._members and not self._lacking[self._ungiven[0]]:
+            self._ungiven.popleft()  # all have it from elsewhere, say from before their publisher came back
         if not self._ungiven:
             return None
         index = self._ungiven[0]
@@ -153,7 +155,7 @@ class RelayPush:
 
     def _send_own(self, able: set[str]) -> Push | None:
         self._own = [index for index in self._own if self._lacks(index, self._members)]
-        if self._ungiven and able and not any(self._lacks(index, able) for index in self._own):
+        while self._ungiven and able and not any(self._lacks(index, able) for index in self._own):
             self._own.append(self._ungiven.popleft())
         for index in self._own:
             lacking = self._lacks(index, able)

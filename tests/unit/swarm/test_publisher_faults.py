@@ -1,0 +1,56 @@
+"""What peers do when the publisher of what they fetch is in trouble: stories found by the simulator."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from fedswarm.swarm.chunks import KIB
+from fedswarm.swarm.events import Spreading
+from fedswarm.swarm.limits import Limits
+from fedswarm.swarm.relay_push import RelayPush
+from fedswarm.swarm.simulator.access import Rates
+from fedswarm.swarm.simulator.faults import Fault, Injection
+from fedswarm.swarm.simulator.outcome import Outcome
+from fedswarm.swarm.simulator.scenarios import Setting, broadcast
+from fedswarm.swarm.simulator.world import random_weights
+
+PEERS = [Rates(10e6, 50e6)] * 5
+
+
+def broadcast_with(spreading: Spreading, *plan: Injection, chunks: int = 40) -> Outcome:
+    """About half a second when nothing goes wrong."""
+    setting = Setting(plan=plan, checked=True)
+    return broadcast(
+        Rates(20e6, 50e6), PEERS, chunks=chunks, chunk_bytes=16 * KIB, spreading=spreading, setting=setting
+    )
+
+
+@pytest.mark.parametrize("spreading", list(Spreading))
+def test_a_publisher_that_comes_back_gives_out_what_is_missing(spreading: Spreading) -> None:
+    for died_s in (0.2, 0.3, 0.4):
+        outcome = broadcast_with(spreading, Injection(died_s, Fault.POWER_LOSS, ("source",), 1.5))
+        assert len(outcome.completed_s) == len(PEERS)
+
+
+def test_a_push_goes_on_to_others_when_all_hold_the_chunks_it_would_give_away_first() -> None:
+    """1. The publisher comes back after its peers shared what its predecessor gave them. 2. It hears that everybody
+    holds chunks 0 to 2. 3. Nothing is under way, so nothing would wake it later: it goes on to chunk 3 now.
+    """
+    manifest = random_weights("source", 4, 16 * KIB, seed=1).manifest
+    push = RelayPush(manifest, [0, 1, 2, 3], Limits(), now_s=0.0)
+    for peer in ("p0", "p1"):
+        push.join(peer, 10_000_000)
+        push.holds(peer, np.arange(3))
+    choice = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
+    assert choice is not None
+    assert choice.index == 3
+
+
+@pytest.mark.parametrize("spreading", list(Spreading))
+def test_a_fetch_from_a_publisher_that_never_sends_fails_in_the_end(spreading: Spreading) -> None:
+    outcome = broadcast_with(spreading, Injection(0.01, Fault.MUTE, ("source",), inf))
+    assert len(outcome.failures) == len(PEERS)
+    assert all("nothing for 3" in reason for reason in outcome.failures.values())
