@@ -29,6 +29,7 @@ from fedswarm.rounds import wire
 from fedswarm.rounds.exchange_choice import chosen_chunk_bytes, spreads_by_peers
 from fedswarm.rounds.machine import RoundMachine
 from fedswarm.rounds.story import job_config
+from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import build_manifest
 from fedswarm.swarm.slices import UNKNOWN_RATES, Rates
 from fedswarm.swarm.wire import manifest_to_proto
@@ -302,14 +303,14 @@ class Conductor:
 
     def _traffic(self) -> msg.Traffic:
         """What executors received came from the aggregator or from each other."""
-        sent, received, wasted = self._node.traffic
+        own = self._node.traffic
         sessions = [self._departed, *(session.traffic for session in self._sessions.values())]
         taken = sum(traffic.received_bytes for traffic in sessions)
         return msg.Traffic(
-            sent=sent,
-            received=received,
-            peers=max(0, taken - sent),
-            wasted=wasted + sum(traffic.wasted_bytes for traffic in sessions),
+            sent=own.sent,
+            received=own.received,
+            peers=max(0, taken - own.sent),
+            wasted=own.wasted + sum(traffic.wasted_bytes for traffic in sessions),
         )
 
     async def _publish(self, version: int) -> None:
@@ -324,12 +325,13 @@ class Conductor:
             schema_hash=self._layout.schema_hash,
             chunk_bytes=chosen_chunk_bytes(self.job.exchange),
         )
-        self._node.publish(manifest, weights)
+        swarm = spreads_by_peers(self.job.exchange, manifest.total_bytes, len(self._sessions))
+        self._node.publish(manifest, weights, spreading=Spreading.PUSH if swarm else Spreading.ANSWER)
         self._node.forget_before(version)
         offer = pb.ModelOffer(
             manifest=manifest_to_proto(manifest),
             source=common_pb2.PeerAddress(peer_id=wire.SOURCE, target=self.target),
-            swarm=spreads_by_peers(self.job.exchange, manifest.total_bytes, len(self._sessions)),
+            swarm=swarm,
         )
         self._offer = pb.AggregatorMessage(event=events.UPDATE_MODEL, model=offer)
         for session in self._sessions.values():
