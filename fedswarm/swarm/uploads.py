@@ -83,7 +83,7 @@ class Uploads:
         uplink: UplinkEstimate,
         behind: Callable[[str, Key], int],
         cap: TokenBucket | None = None,
-        cap_each: Callable[[], TokenBucket] | None = None,
+        cap_each: Callable[[], TokenBucket | None] | None = None,
     ) -> None:
         self.uplink = uplink
         self._limits = limits
