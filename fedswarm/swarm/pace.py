@@ -55,7 +55,3 @@ class Pace:
             self.window_bytes = min(self.window_bytes + payload_bytes, self._limit_bytes)
         elif response_s > 2 * QUEUE_TARGET_S:
             self.window_bytes = max(self.window_bytes - payload_bytes // 2, 2 * payload_bytes)
-
-    def restart(self) -> None:
-        """A new connection: its first window is small again."""
-        self.window_bytes = min(FIRST_WINDOW_BYTES, self._limit_bytes)

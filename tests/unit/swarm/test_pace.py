@@ -40,11 +40,3 @@ def test_only_an_unusual_wait_is_overdue() -> None:
         pace.arrived(0.2, CHUNK)
     assert not pace.overdue(0.35)
     assert pace.overdue(0.45)
-
-
-def test_a_new_connection_starts_small_again() -> None:
-    pace = Pace(8 * MIB)
-    for _ in range(100):
-        pace.arrived(0.01, CHUNK)
-    pace.restart()
-    assert pace.window_bytes == MIB
