@@ -59,7 +59,7 @@ class Serving:
         if content.spreading is Spreading.PUSH:
             self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits, self._state.now_s)
         elif content.spreading is Spreading.SEED:
-            self._seedings[content.key] = SuperSeeding(order)
+            self._seedings[content.key] = SuperSeeding(order, self._state.now_s)
         self.welcome_waiting(content)
 
     def welcome_waiting(self, content: Content) -> None:
@@ -140,7 +140,7 @@ class Serving:
             push.join(neighbour.name, neighbour.uplink_bps)
             self._state.say(neighbour, Interested(content.key))
         elif seeding is not None and not seeding.over:
-            self._reveal(neighbour.name, content.key, seeding.join(neighbour.name))
+            self._reveal(neighbour.name, content.key, seeding.join(neighbour.name, self._state.now_s))
         elif content.digests:
             for index, digest in sorted(content.digests.items()):
                 self._state.say(neighbour, FinalDigests(content.key, index, (digest,)))
@@ -245,7 +245,7 @@ class Serving:
         if push is not None:
             push.holds(neighbour.name, np.array([chunk.index]))
         if seeding is not None and not seeding.over:
-            self._reveal(neighbour.name, chunk.key, seeding.take(neighbour.name, chunk.index))
+            self._reveal(neighbour.name, chunk.key, seeding.take(neighbour.name, chunk.index, self._state.now_s))
             self._show_everything_if_over(content, seeding)
 
     def _show_everything_if_over(self, content: Content, seeding: SuperSeeding) -> None:
@@ -286,8 +286,16 @@ class Serving:
                 neighbour.am_choking = True
                 self._uploads.clear_requests(neighbour.name)
                 self._state.say(neighbour, Choke())
+        if candidates and not self._uploads.busy:
+            self._end_idle_seedings()
         if candidates:
             self._state.agenda.put_unless_earlier(self._state.now_s + self._state.limits.rechoke_s, RECHOKE)
+
+    def _end_idle_seedings(self) -> None:
+        for key, seeding in self._seedings.items():
+            if not seeding.over:
+                seeding.end_if_idle(self._state.now_s, self._state.limits.rechoke_s)
+                self._show_everything_if_over(self._state.contents[key], seeding)
 
     def _taken_since(self, name: str) -> int:
         total = self._uploads.receipted_bytes(name)

@@ -148,6 +148,11 @@ class Uploads:
         """Everything that waits."""
         return sum(queue.waiting_bytes for queue in self._queues.values())
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way, or waits for somebody who acknowledges what it gets."""
+        return any((queue.flying or queue.waiting) and not queue.stalled for queue in self._queues.values())
+
     def receipted_bytes(self, peer: str) -> int:
         """What a neighbour acknowledged since it is linked."""
         queue = self._queues.get(peer)

@@ -16,16 +16,16 @@ from fedswarm.swarm.simulator.faults import Fault, Injection
 from fedswarm.swarm.simulator.outcome import Outcome
 from fedswarm.swarm.simulator.scenarios import Setting, broadcast
 from fedswarm.swarm.simulator.world import random_weights
+from fedswarm.swarm.super_seeding import SuperSeeding
 
+SOURCE = Rates(20e6, 50e6)
 PEERS = [Rates(10e6, 50e6)] * 5
 
 
-def broadcast_with(spreading: Spreading, *plan: Injection, chunks: int = 40) -> Outcome:
+def broadcast_with(spreading: Spreading, *plan: Injection) -> Outcome:
     """About half a second when nothing goes wrong."""
     setting = Setting(plan=plan, checked=True)
-    return broadcast(
-        Rates(20e6, 50e6), PEERS, chunks=chunks, chunk_bytes=16 * KIB, spreading=spreading, setting=setting
-    )
+    return broadcast(SOURCE, PEERS, chunks=40, chunk_bytes=16 * KIB, spreading=spreading, setting=setting)
 
 
 @pytest.mark.parametrize("spreading", list(Spreading))
@@ -47,6 +47,21 @@ def test_a_push_goes_on_to_others_when_all_hold_the_chunks_it_would_give_away_fi
     choice = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
     assert choice is not None
     assert choice.index == 3
+
+
+def test_what_a_publisher_hides_is_shown_when_nobody_takes_what_it_shows() -> None:
+    """1. Somebody takes chunk 0 and dies before it passed it on. 2. The others were shown chunk 1 and have it from one
+    another, so nobody ever acknowledges it. 3. Seeding is never over by itself, and chunk 0 nowhere to be seen.
+    """
+    seeding = SuperSeeding([0, 1], now_s=0.0)
+    assert seeding.join("p0", now_s=0.0) == [0, 1]
+    assert seeding.take("p0", 0, now_s=0.1) == []
+    seeding.leave("p0")
+    assert seeding.join("p1", now_s=0.2) == [1]
+    seeding.end_if_idle(2.1, patience_s=2.0)
+    before = seeding.over
+    seeding.end_if_idle(2.3, patience_s=2.0)
+    assert (before, seeding.over) == (False, True)
 
 
 @pytest.mark.parametrize("spreading", list(Spreading))
