@@ -10,8 +10,8 @@ schedule, so that nobody has to compute it. The rules:
 2. While all owners have enough to do, the publisher sends a chunk to all itself, to the peer furthest behind first.
 3. When every chunk has been given away, the publisher *steals*: it sends chunks itself that the owner with the longest
    backlog has not sent yet, the last ones first, and relieves the owner of them; only where waiting would take longer.
-4. What nobody is charged with (an owner left, a peer joined late) the publisher sends itself, at the very end: peers
-   get such chunks from one another in the meantime.
+4. What nobody is charged with (an owner left, a peer joined late), or an owner neglects, the publisher sends itself, at
+   the very end: peers get such chunks from one another in the meantime.
 
 More important chunks are given away first.
 """
@@ -19,7 +19,7 @@ More important chunks are given away first.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,7 @@ from fedswarm.swarm.manifest import Manifest
 
 STEAL_FACTOR: Final = 1.5
 STEAL_MARGIN_S: Final = 0.1
+NEGLECT_FACTOR: Final = 4.0
 FIRST_GUESS_BPS: Final = 8_000_000
 AUDIENCE_WAIT_S: Final = 0.25
 
@@ -54,8 +55,8 @@ class _Member:
     uplink_bps: int
     coming: set[int] = field(default_factory=set)
     """Chunks the publisher sent it and that it does not tell of yet."""
-    duties: OrderedDict[int, None] = field(default_factory=OrderedDict)
-    """Chunks it was given to relay to everybody, in that order."""
+    duties: OrderedDict[int, float] = field(default_factory=OrderedDict)
+    """Chunks it was given to relay to everybody, in that order, and since when."""
 
 
 class RelayPush:
@@ -126,14 +127,14 @@ class RelayPush:
         ``audience`` is how many peers may want the weights in the end: the first that come must not be given as much
         to do as if they were the last, nor what is to be sent to all.
         """
-        push = self._give_away(able, audience)
+        push = self._give_away(able, audience, now_s)
         if push is None and (len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S):
-            push = self._send_own(able) or self._steal(able, own_bps) or self._rest(able)
+            push = self._send_own(able) or self._steal(able, own_bps) or self._rest(able, now_s)
         if push is not None:
             self._members[push.peer].coming.add(push.index)
         return push
 
-    def _give_away(self, able: set[str], audience: int) -> Push | None:
+    def _give_away(self, able: set[str], audience: int, now_s: float) -> Push | None:
         while self._ungiven and self._members and not self._lacking[self._ungiven[0]]:
             self._ungiven.popleft()  # all have it from elsewhere, say from before their publisher came back
         if not self._ungiven:
@@ -150,7 +151,7 @@ class RelayPush:
         if best is None:
             return None
         self._ungiven.popleft()
-        self._members[best[1]].duties[index] = None
+        self._members[best[1]].duties[index] = now_s
         return Push(best[1], index, relay=True, relieved=None)
 
     def _send_own(self, able: set[str]) -> Push | None:
@@ -178,16 +179,31 @@ class RelayPush:
                     return Push(self._furthest_behind(lacking), index, relay=False, relieved=owner)
         return None
 
-    def _rest(self, able: set[str]) -> Push | None:
-        """What nobody is charged with, once nothing else is left to do."""
+    def _rest(self, able: set[str], now_s: float) -> Push | None:
+        """What nobody is charged with, or has been for too long, once nothing else is left to do."""
         if self._ungiven or self._own:
             return None
-        charged = {index for member in self._members.values() for index in member.duties}
+        charged = {index for index, until_s in self._terms() if until_s > now_s}
         for index in np.flatnonzero(self._lacking > 0).tolist():
             lacking = self._lacks(index, able) if index not in charged else []
             if lacking:
                 return Push(self._furthest_behind(lacking), index, relay=False, relieved=None)
         return None
+
+    def next_term_s(self, now_s: float) -> float | None:
+        """When the next owner will have neglected a chunk, if nothing but waiting is left to do."""
+        if self._ungiven or self._own:
+            return None
+        return min(
+            (until_s for index, until_s in self._terms() if until_s > now_s and self._lacking[index]), default=None
+        )
+
+    def _terms(self) -> Iterator[tuple[int, float]]:
+        """Chunks given to owners, and until when they are left to them: some cannot or will not pass them on."""
+        for member in self._members.values():
+            patience_s = NEGLECT_FACTOR * (self._limits.owner_backlog_s + self._backlog_s(member, 0))
+            for index, since_s in member.duties.items():
+                yield index, since_s + patience_s
 
     def _lacks(self, index: int, peers: Collection[str]) -> list[str]:
         """Which of these peers neither hold a chunk nor were sent it by us."""

@@ -335,9 +335,10 @@ class Serving:
             self._state.out.append(Deliver(departure.peer, chunk.key, chunk.index, departure.relay))
         for key, push in self._pushes.items():
             self._push(self._state.contents[key], push)
-        wake_s = self._uploads.wake_s(now_s)
-        if wake_s is not None:
-            self._state.agenda.put(wake_s, UPLOAD)
+        instants = [self._uploads.wake_s(now_s), *(push.next_term_s(now_s) for push in self._pushes.values())]
+        due = [instant_s for instant_s in instants if instant_s is not None]
+        if due:
+            self._state.agenda.put(min(due), UPLOAD)
 
     def _push(self, content: Content, push: RelayPush) -> None:
         now_s, size_bytes = self._state.now_s, content.manifest.chunk_bytes

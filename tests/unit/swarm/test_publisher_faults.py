@@ -49,6 +49,25 @@ def test_a_push_goes_on_to_others_when_all_hold_the_chunks_it_would_give_away_fi
     assert choice.index == 3
 
 
+def test_a_chunk_that_its_owner_does_not_pass_on_is_sent_by_the_publisher_in_the_end() -> None:
+    """1. Chunk 0 is given to p0, which takes it and relays nothing: it lies, or is not linked with p1. 2. Its backlog
+    is short, so nothing is stolen from it. 3. When it is late beyond doubt, the publisher sends chunk 0 to p1.
+    """
+    manifest = random_weights("source", 1, 16 * KIB, seed=1).manifest
+    push = RelayPush(manifest, [0], Limits(), now_s=0.0)
+    for peer in ("p0", "p1"):
+        push.join(peer, 10_000_000)
+    given = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
+    assert given is not None and given.relay
+    push.holds(given.peer, np.array([0]))
+    term_s = push.next_term_s(0.1)
+    assert term_s is not None
+    assert push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=term_s - 0.01) is None
+    late = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=term_s)
+    assert late is not None
+    assert (late.index, late.relay, late.peer == given.peer) == (0, False, False)
+
+
 def test_what_a_publisher_hides_is_shown_when_nobody_takes_what_it_shows() -> None:
     """1. Somebody takes chunk 0 and dies before it passed it on. 2. The others were shown chunk 1 and have it from one
     another, so nobody ever acknowledges it. 3. Seeding is never over by itself, and chunk 0 nowhere to be seen.
