@@ -1,4 +1,4 @@
-"""How weights travel: chunks, and the links that are emulated for them."""
+"""How weights travel: in which chunks, between whom, and over what links."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fedswarm.jobs.rules import Rule, one_shape_of_a_link
-from fedswarm.jobs.section import Section
+from fedswarm.jobs.rules import Rule, one_shape_of_a_link, parameters_of_the_topology
+from fedswarm.jobs.section import Section, Text
 
 ChunkKib = Annotated[int, Field(ge=16, le=4096)]
 
@@ -27,6 +27,38 @@ class ShapingSection(Section):
     trace_start_s: float = Field(0.0, ge=0, le=172_800, description="device: instant of its 48 hours to begin at")
 
 
+class TopologySection(Section):
+    """Who exchanges with whom."""
+
+    rules = (
+        Rule(
+            (("kind",), ("degree",), ("arity",), ("probability",), ("rewiring",), ("rows",), ("hub",), ("links",)),
+            parameters_of_the_topology,
+        ),
+    )
+
+    kind: Literal[
+        "complete",
+        "star",
+        "line",
+        "ring",
+        "tree",
+        "k_regular",
+        "erdos_renyi",
+        "small_world",
+        "torus",
+        "hypercube",
+        "custom",
+    ] = Field("complete", description="the form of the graph of links")
+    degree: int | None = Field(None, ge=1, le=1024, description="k_regular, small_world: neighbours of each peer")
+    arity: int | None = Field(None, ge=1, le=1024, description="tree: children of each peer; 2 when absent")
+    probability: float | None = Field(None, gt=0, le=1, description="erdos_renyi: of a link between two peers")
+    rewiring: float | None = Field(None, ge=0, le=1, description="small_world: share of links moved; 0.1 when absent")
+    rows: int | None = Field(None, ge=3, le=1024, description="torus: rows of the grid; a square one when absent")
+    hub: Text | None = Field(None, description="star: the peer in its middle; the first when absent")
+    links: Text | None = Field(None, description="custom: pairs of peers, such as 1-2 2-3 3-1")
+
+
 class ExchangeSection(Section):
     """How weights travel."""
 
@@ -40,4 +72,5 @@ class ExchangeSection(Section):
         "auto", description="chunk size in KiB; auto follows the model's size"
     )
     pipeline_mib: int = Field(8, ge=1, le=256, description="MiB asked for ahead of each peer")
+    topology: TopologySection = Field(TopologySection(), description="who exchanges with whom")
     shaping: ShapingSection = Field(ShapingSection(), description="how fast peers may send and receive")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from fedswarm.jobs.built_in import PARTITIONS_WITH_OWN_CLIENTS
 
@@ -82,6 +83,31 @@ def pyramidfl_in_fixed_steps(policy: str, adaptive: bool, local_epochs: int | No
             " write another selection.policy, or training.adaptive.enabled: false"
         )
     return "pyramidfl starts from a number of steps; write training.local_steps in place of training.local_epochs"
+
+
+_TOPOLOGY_PARAMETERS: Final = {
+    "degree": ("k_regular", "small_world"),
+    "arity": ("tree",),
+    "probability": ("erdos_renyi",),
+    "rewiring": ("small_world",),
+    "rows": ("torus",),
+    "hub": ("star",),
+    "links": ("custom",),
+}
+_NEEDED: Final = {"erdos_renyi": "probability", "custom": "links"}
+
+
+def parameters_of_the_topology(kind: str, *values: object) -> str | None:
+    """Each form has its own parameters, and two of them need one."""
+    given = {name for name, value in zip(_TOPOLOGY_PARAMETERS, values, strict=True) if value is not None}
+    needed = _NEEDED.get(kind)
+    if needed is not None and needed not in given:
+        return f"a topology of kind {kind!r} needs {needed}"
+    strange = next((name for name in sorted(given) if kind not in _TOPOLOGY_PARAMETERS[name]), None)
+    if strange is None:
+        return None
+    owners = " or ".join(_TOPOLOGY_PARAMETERS[strange])
+    return f"{strange} says nothing about the topology {kind!r}; write kind: {owners}, or leave {strange} away"
 
 
 def one_shape_of_a_link(link: str, up_mbps: float | None, down_mbps: float | None) -> str | None:

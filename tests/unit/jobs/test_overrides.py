@@ -70,6 +70,21 @@ ANOTHER = {
     "exchange.broadcast": "direct",
     "exchange.chunk_kib": "64",
     "exchange.shaping.link": "smartphone_low",
+    "exchange.topology.kind": "ring",
+    "exchange.topology.probability": "0.5",
+    "exchange.topology.rewiring": "0.5",
+    "exchange.topology.hub": "'2'",
+    "exchange.topology.links": "1-2",
+}
+# Settings that count only beside another.
+BESIDE = {
+    "exchange.topology.degree": "exchange.topology.kind=k_regular",
+    "exchange.topology.arity": "exchange.topology.kind=tree",
+    "exchange.topology.probability": "exchange.topology.kind=erdos_renyi",
+    "exchange.topology.rewiring": "exchange.topology.kind=small_world",
+    "exchange.topology.rows": "exchange.topology.kind=torus",
+    "exchange.topology.hub": "exchange.topology.kind=star",
+    "exchange.topology.links": "exchange.topology.kind=custom",
 }
 LEAVES = [setting.dotted for setting in settings().values() if not setting.is_section]
 
@@ -93,7 +108,8 @@ def told(*overrides, text="{}"):
 
 @pytest.mark.parametrize("dotted", LEAVES)
 def test_every_setting_can_be_set(dotted):
-    job = overridden(f"{dotted}={ANOTHER.get(dotted, '7')}")
+    beside = [BESIDE[dotted]] if dotted in BESIDE else []
+    job = overridden(*beside, f"{dotted}={ANOTHER.get(dotted, '7')}")
     only_choice = settings()[tuple(dotted.split("."))].choices == (value_at(Job(), dotted),)
     assert value_at(job, dotted) != value_at(Job(), dotted) or only_choice
 

@@ -83,3 +83,16 @@ def test_only_an_executor_that_is_one_device_has_its_link():
     text = "exchange: {shaping: {link: device}}\n"
     assert "write experiment_mode: deployment, or name a class" in complaint_about(text)
     assert parse_job(f"experiment_mode: deployment\n{text}").job.exchange.shaping.link == "device"
+
+
+@pytest.mark.parametrize(
+    ("topology", "complaint"),
+    [
+        ("{kind: ring, arity: 4}", "arity says nothing about the topology 'ring'; write kind: tree, or leave arity away"),
+        ("{degree: 4}", "write kind: k_regular or small_world, or leave degree away"),
+        ("{kind: custom}", "a topology of kind 'custom' needs links"),
+        ("{kind: erdos_renyi}", "a topology of kind 'erdos_renyi' needs probability"),
+    ],
+)
+def test_a_topology_has_the_parameters_of_its_form(topology, complaint):
+    assert complaint in complaint_about(f"exchange: {{topology: {topology}}}")
