@@ -35,7 +35,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--job", type=Path, required=True, help="the resolved job.yml")
     parser.add_argument("--run-folder", type=Path, required=True, help="where the run leaves its files")
     parser.add_argument("--text-log", type=Path, default=None, help="also write FedScale's log lines here")
-    parser.add_argument("--tracker", default=None, help="host:port of the trackers, with commas")
+    launcher_contract.add_trackers(parser, required=False)
     parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=0, help="port to bind; 0 takes a free one")
     launcher_contract.add_arguments(parser)

@@ -26,6 +26,7 @@ from fedswarm.rounds.executor_core import ExecutorCore
 from fedswarm.swarm.chunks import MIB
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.shaping import LinkShape
+from fedswarm.swarm.topology_choice import topology_text
 from fedswarm.training.task import Engine
 from services.executor.foreman import Foreman
 from services.executor.session import Session
@@ -85,7 +86,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--run-folder", type=Path, required=True, help="where the run leaves its files")
     parser.add_argument("--executor-id", required=True, help="unique in the run: 1, 2, ...")
     parser.add_argument("--aggregator", required=True, help="host:port of the aggregator")
-    parser.add_argument("--tracker", required=True, help="host:port of the trackers, with commas")
+    launcher_contract.add_trackers(parser, required=True)
     launcher_contract.add_arguments(parser)
     return parser.parse_args(argv)
 
@@ -106,7 +107,8 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     server = Server()
     node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
-    await node.start(target, options.tracker.split(","))
+    topology = topology_text(job.exchange.topology)
+    await node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
     bench = Workbench(ExecutorCore(engine, world, Grid(job.aggregation.grid_bits)))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
 

@@ -1,101 +1,106 @@
-"""A peer's side of the tracker: stays announced, passes on whom it is introduced to, outlives the tracker."""
+"""A peer's side of the trackers: stays announced at all of them, takes whom any names, outlives them all."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from typing import Final
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-import grpc
-
-from fedswarm.randomness import generator
+from fedswarm.swarm.announcements import MAX_PUBLICATIONS, Announcement, Progress, Publication, Reference
 from fedswarm.swarm.events import Departed, Introduced
+from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.messages import Address
-from fedswarm.v1 import common_pb2, tracker_pb2
-from services.process.grpc_settings import CONTROL_OPTIONS
-
-log = logging.getLogger(__name__)
-
-ANNOUNCE_METHOD: Final = "/fedswarm.v1.Tracker/Announce"
-
-_FIRST_RETRY_S: Final = 0.2
-_LAST_RETRY_S: Final = 5.0
-_DEFAULT_RENEWAL_S: Final = 5.0
+from fedswarm.swarm.referrals import Referrals
+from fedswarm.swarm.store import ChunkStore
+from services.peer.tracker_session import TrackerSession
+from services.peer.traffic import Traffic
 
 
-class TrackerSession:
-    """Keeps the lease of one peer at one tracker; a lost tracker is sought again, ever more patiently."""
+class Introducer:
+    """The trackers of one peer, on the running event loop.
+
+    Args:
+        trackers: where they answer (``host:port``); none is fine.
+        me: what the peer announces, as far as it never changes.
+        progress: how far the peer is at the time.
+        feed: is told whom to link with, and who left.
+    """
 
     def __init__(
-        self, tracker: str, job: str, peer_id: str, target: str, feed: Callable[[Introduced | Departed], None]
+        self,
+        trackers: Sequence[str],
+        me: Announcement,
+        progress: Callable[[], Progress],
+        feed: Callable[[Introduced | Departed], None],
     ) -> None:
-        self._tracker = tracker
+        self._me = me
+        self._progress = progress
         self._feed = feed
-        self._me = peer_id
-        self._announcement = tracker_pb2.Announcement(
-            job=job, peer=common_pb2.PeerAddress(peer_id=peer_id, target=target)
-        )
-        self.introduced = asyncio.Event()
-        """Set once the tracker has answered."""
-        self._task = asyncio.create_task(self._stay(), name=f"tracker at {tracker}")
+        self._published: dict[Key, Reference] = {}
+        self._referrals = Referrals(me.address.peer)
+        self._answered = asyncio.Event()
+        self._sessions = [
+            TrackerSession(
+                tracker,
+                self._announcement,
+                functools.partial(self._referrals.begin, tracker),
+                functools.partial(self._hear, tracker),
+            )
+            for tracker in dict.fromkeys(trackers)
+        ]
+
+    async def answered(self, timeout_s: float) -> bool:
+        """Waits until a tracker has answered, for ``timeout_s`` seconds at most; returns whether one has."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._answered.wait(), timeout_s)
+        return self._answered.is_set()
+
+    def publish(self, manifest: Manifest) -> None:
+        """Trackers are to know that this peer publishes these weights; of too many, the oldest are dropped."""
+        self._published.pop(manifest.key, None)
+        self._published[manifest.key] = Reference(manifest.key, manifest.root)
+        if len(self._published) > MAX_PUBLICATIONS:
+            del self._published[next(iter(self._published))]
+        self._renew()
+
+    def forget(self, key: Key) -> None:
+        """This peer publishes these weights no longer."""
+        if self._published.pop(key, None) is not None:
+            self._renew()
+
+    async def find(self, round_index: int) -> tuple[Publication, ...]:
+        """Who publishes what in a round, as any tracker knows; who links with a holder is offered the manifest."""
+        answers = await asyncio.gather(*(session.find(round_index) for session in self._sessions))
+        return tuple(dict.fromkeys(publication for found in answers for publication in found))
 
     async def close(self) -> None:
-        """Gives the lease up."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Takes leave of all trackers."""
+        await asyncio.gather(*(session.close() for session in self._sessions))
 
-    async def _stay(self) -> None:
-        failures = 0
-        while True:
-            try:
-                await self._announce()
-                failures = 0
-            except grpc.aio.AioRpcError as error:
-                failures += 1
-                if failures == 1:
-                    log.warning(
-                        "the tracker at %s is lost (%s); known peers stay linked", self._tracker, error.code().name
-                    )
-            # Spread, so that a returning tracker is not met by all peers at once.
-            spread = generator(0, failures, f"tracker back-off of {self._me}").uniform(0.5, 1.0)
-            await asyncio.sleep(min(_FIRST_RETRY_S * 2**failures, _LAST_RETRY_S) * spread)
+    def _announcement(self) -> Announcement:
+        return replace(self._me, progress=self._progress(), published=tuple(self._published.values()))
 
-    async def _announce(self) -> None:
-        async with grpc.aio.insecure_channel(self._tracker, options=CONTROL_OPTIONS) as channel:
-            announce: grpc.aio.StreamStreamMultiCallable[tracker_pb2.Announcement, tracker_pb2.Introduction] = (
-                channel.stream_stream(
-                    ANNOUNCE_METHOD,
-                    request_serializer=tracker_pb2.Announcement.SerializeToString,
-                    response_deserializer=tracker_pb2.Introduction.FromString,
-                )
-            )
-            call = announce()
-            renewals: asyncio.Task[None] | None = None
-            try:
-                await call.write(self._announcement)
-                while isinstance(introduction := await call.read(), tracker_pb2.Introduction):
-                    self._take(introduction)
-                    if renewals is None:
-                        period_s = introduction.renew_within_ms / 3000 or _DEFAULT_RENEWAL_S
-                        renewals = asyncio.create_task(self._renew(call, period_s))
-            finally:
-                call.cancel()
-                if renewals is not None:
-                    renewals.cancel()
-                    await asyncio.gather(renewals, return_exceptions=True)
+    def _renew(self) -> None:
+        for session in self._sessions:
+            session.renew()
 
-    def _take(self, introduction: tracker_pb2.Introduction) -> None:
-        for peer_id in introduction.left:
-            self._feed(Departed(peer_id))
-        others = [Address(peer.peer_id, peer.target) for peer in introduction.joined if peer.peer_id != self._me]
-        if others:
-            self._feed(Introduced(tuple(others)))
-        self.introduced.set()
+    def _hear(self, tracker: str, joined: Sequence[Address], left: Sequence[str]) -> None:
+        for event in self._referrals.hear(tracker, joined, left):
+            self._feed(event)
+        self._answered.set()
 
-    async def _renew(
-        self, call: grpc.aio.StreamStreamCall[tracker_pb2.Announcement, tracker_pb2.Introduction], period_s: float
-    ) -> None:
-        while True:
-            await asyncio.sleep(period_s)
-            await call.write(self._announcement)
+
+def progress_of(store: ChunkStore, traffic: Traffic) -> Progress:
+    """How far a peer is with the weights of the newest round that it holds any of."""
+    held = store.keys()
+    newest = max((key.round for key in held), default=0)
+    holdings = [store.get(key) for key in held if key.round == newest]
+    return Progress(
+        round=newest,
+        held_chunks=sum(holding.held.count for holding in holdings if holding is not None),
+        wanted_chunks=sum(holding.manifest.chunks for holding in holdings if holding is not None),
+        sent_bytes=traffic.sent,
+        received_bytes=traffic.received,
+    )

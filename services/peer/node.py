@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -11,11 +10,13 @@ from numpy.typing import NDArray
 
 from fedswarm.clock import Clock, WallClock
 from fedswarm.errors import IntegrityError, RunFailedError, WireError
+from fedswarm.swarm.announcements import Announcement, Publication
 from fedswarm.swarm.events import (
     Event,
     FetchWanted,
     Forgotten,
     FrameArrived,
+    Introduced,
     Leaving,
     LinkDown,
     Published,
@@ -47,7 +48,7 @@ from services.peer.arrivals import Arrivals
 from services.peer.deliveries import Deliveries
 from services.peer.fetches import Fetch, Fetched, Sink
 from services.peer.growing import Growing
-from services.peer.introductions import TrackerSession
+from services.peer.introductions import Introducer, progress_of
 from services.peer.links import Links
 from services.peer.servicer import SERVICE_NAME, PeerServicer
 from services.peer.stepper import Machine, Stepper
@@ -103,7 +104,7 @@ class PeerNode:
         self._arrivals = Arrivals(self._links, self._meter, self._clock, shape.down, self.feed)
         self._machine: Machine | None = None
         self._stepper: Stepper | None = None
-        self._trackers: list[TrackerSession] = []
+        self._introducer: Introducer | None = None
 
     @property
     def traffic(self) -> Traffic:
@@ -121,18 +122,30 @@ class PeerNode:
         """Adds the ``Peer`` service to this process's server."""
         server.add(SERVICE_NAME, PeerServicer(self._links, self._arrivals).add_to)
 
-    async def start(self, target: str, trackers: Sequence[str] = ()) -> None:
+    async def start(self, target: str, trackers: Sequence[str] = (), *, topology: str = "", founders: int = 0) -> None:
         """Joins the swarm as the peer that answers at ``target``.
 
         Waits a few seconds at most for the first introductions: trackers that are away are sought in the background.
+
+        Args:
+            target: ``host:port`` that others reach.
+            trackers: where they answer; each introduces peers.
+            topology: the job's (:func:`fedswarm.swarm.topology_choice.topology_text`).
+            founders: how many peers begin the job together.
         """
         self._machine = self._new_machine(target)
         self._stepper = Stepper(self._machine, self._clock, self._obey)
         self._links.start(target)
-        for tracker in trackers:
-            self._trackers.append(TrackerSession(tracker, self._job, self.peer_id, target, self.feed))
-        if self._trackers:
-            await self._introduced()
+        me = Announcement(
+            self._job,
+            Address(self.peer_id, target),
+            uplink_bps=self._uplink_bps,
+            topology=topology,
+            founders=founders,
+        )
+        self._introducer = Introducer(trackers, me, lambda: progress_of(self._store, self.traffic), self.feed)
+        if trackers and not await self._introducer.answered(INTRODUCTION_TIMEOUT_S):
+            log.warning("no introductions from any tracker yet; going on without")
 
     def _new_machine(self, target: str) -> Peer:
         up = self._shape.up
@@ -146,19 +159,12 @@ class PeerNode:
             cap_each=lambda: up.for_one(self._clock.now_s()),
         )
 
-    async def _introduced(self) -> None:
-        waits = [asyncio.create_task(tracker.introduced.wait()) for tracker in self._trackers]
-        done, pending = await asyncio.wait(waits, timeout=INTRODUCTION_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-        for wait in pending:
-            wait.cancel()
-        if not done:
-            log.warning("no introductions from any tracker yet; going on without")
-
     async def close(self) -> None:
         """Leaves: fetches under way fail, links say goodbye, streams end."""
         for fetch in self._fetches.values():
             fetch.fail(RunFailedError(f"{fetch.manifest.key}: this peer is shutting down"))
-        await asyncio.gather(*(tracker.close() for tracker in self._trackers))
+        if self._introducer is not None:
+            await self._introducer.close()
         if self._stepper is not None:
             self._stepper.feed(Leaving("leaving"))
             self._stepper.stop()
@@ -189,7 +195,7 @@ class PeerNode:
         does not fit the manifest, or the key already serves other weights.
         """
         self._store.publish(manifest, data)
-        self.feed(Published(manifest, spreading, offer))
+        self._announce(manifest, spreading, offer)
 
     def grow(self, manifest: Manifest, *, spreading: Spreading = Spreading.ANSWER, offer: bool = False) -> Growing:
         """Serves weights that are still being made, each chunk from when it is final.
@@ -199,8 +205,13 @@ class PeerNode:
         if not manifest.grows:
             raise WireError(f"{manifest.key} has all its digests: publish it as a whole")
         holding = self._store.open(manifest)
-        self.feed(Published(manifest, spreading, offer))
+        self._announce(manifest, spreading, offer)
         return Growing(holding, self.feed)
+
+    def _announce(self, manifest: Manifest, spreading: Spreading, offer: bool) -> None:
+        self.feed(Published(manifest, spreading, offer))
+        if offer and self._introducer is not None:
+            self._introducer.publish(manifest)
 
     def forget(self, round_index: int, source: str) -> None:
         """Neither serves nor fetches these weights any longer."""
@@ -214,10 +225,22 @@ class PeerNode:
         for key in list(keys):
             self._store.forget(key)
             self.feed(Forgotten(key))
+            if self._introducer is not None:
+                self._introducer.forget(key)
             if fetch := self._fetches.get(key):
                 fetch.fail(RunFailedError(f"{key} was forgotten while it was being fetched"))
 
     # ---- what those who need weights do ---------------------------------------------------------------------------
+
+    async def find(self, round_index: int) -> tuple[Publication, ...]:
+        """Who offers weights of a round, as far as trackers know: for those who come late.
+
+        Links with the holders, who then offer them here as well (:attr:`on_offer`).
+        """
+        found = () if self._introducer is None else await self._introducer.find(round_index)
+        if found:
+            self.feed(Introduced(tuple(dict.fromkeys(publication.holder for publication in found))))
+        return found
 
     async def fetch(
         self,

@@ -23,6 +23,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lifeline-fd", type=int, default=None, help="end when this descriptor reaches end of file")
 
 
+def add_trackers(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """``--tracker``, once or several times, with one target or several; the option's value is a list of them."""
+    parser.add_argument(
+        "--tracker",
+        dest="trackers",
+        action="extend",
+        type=_targets,
+        default=[],
+        required=required,
+        metavar="HOST:PORT[,...]",
+        help="where a tracker answers; may be repeated",
+    )
+
+
+def _targets(text: str) -> list[str]:
+    targets = [target.strip() for target in text.split(",")]
+    for target in targets:
+        host, _, port = target.rpartition(":")
+        if not host or not port.isdecimal():
+            raise argparse.ArgumentTypeError(f"{target!r} is no host:port")
+    return targets
+
+
 def report(status_fd: int | None, **status: object) -> None:
     """Writes one status line; a launcher that is gone is not an error."""
     if status_fd is None:

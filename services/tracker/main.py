@@ -32,10 +32,10 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     server = Server()
     server.add(SERVICE_NAME, servicer.add_to)
     port = await server.start(options.host, options.port)
-    expiry = asyncio.create_task(servicer.expire_leases())
+    timekeeper = asyncio.create_task(servicer.keep_time())
     launcher_contract.report(options.status_fd, ready=True, target=f"{options.host}:{port}")
     await stop.wait()
-    expiry.cancel()
+    timekeeper.cancel()
     await server.stop()
 
 

@@ -232,6 +232,17 @@ def test_a_lost_tracker_does_not_stop_a_run(tmp_path: Path, undisturbed: Outcome
     assert outcome.weights == undisturbed.weights
 
 
+def test_a_ring_of_executors_outlives_one_of_its_trackers(tmp_path: Path, undisturbed: Outcome) -> None:
+    sets = ("cluster.executors=4", "cluster.trackers=2", "exchange.topology.kind=ring")
+    process = start(tmp_path, sets=sets)
+    folder = run_folder(tmp_path)
+    wait_for(lambda: in_round(folder, 1))
+    os.kill(pids(folder)["tracker-1"], signal.SIGKILL)
+    outcome = finish(process, tmp_path)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.weights == undisturbed.weights
+
+
 def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
     import socket
 

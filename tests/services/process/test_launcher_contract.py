@@ -5,6 +5,8 @@ import json
 import os
 import threading
 
+import pytest
+
 from services.process import launcher_contract
 
 
@@ -45,3 +47,20 @@ def test_the_flags_are_optional() -> None:
     launcher_contract.add_arguments(parser)
     assert vars(parser.parse_args([])) == {"status_fd": None, "lifeline_fd": None}
     assert vars(parser.parse_args(["--status-fd", "4", "--lifeline-fd", "5"])) == {"status_fd": 4, "lifeline_fd": 5}
+
+
+@pytest.mark.parametrize("flags", [["--tracker", "a:1,b:2,[::1]:3"], ["--tracker", "a:1", "--tracker", "b:2, [::1]:3"]])
+def test_trackers_can_be_repeated_or_listed(flags):
+    parser = argparse.ArgumentParser()
+    launcher_contract.add_trackers(parser, required=False)
+    assert parser.parse_args(flags).trackers == ["a:1", "b:2", "[::1]:3"]
+    assert parser.parse_args([]).trackers == []
+
+
+@pytest.mark.parametrize("wrong", ["", "a", "a:", ":1", "a:1,", "a:b"])
+def test_what_is_no_target_is_told(wrong, capsys):
+    parser = argparse.ArgumentParser()
+    launcher_contract.add_trackers(parser, required=False)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--tracker", wrong])
+    assert "is no host:port" in capsys.readouterr().err
