@@ -88,7 +88,7 @@ def test_only_an_executor_that_is_one_device_has_its_link():
 @pytest.mark.parametrize(
     ("topology", "complaint"),
     [
-        ("{kind: ring, arity: 4}", "arity says nothing about the topology 'ring'; write kind: tree, or leave arity away"),
+        ("{kind: ring, arity: 4}", "arity says nothing about the topology 'ring'; write kind: tree, or leave"),
         ("{degree: 4}", "write kind: k_regular or small_world, or leave degree away"),
         ("{kind: custom}", "a topology of kind 'custom' needs links"),
         ("{kind: erdos_renyi}", "a topology of kind 'erdos_renyi' needs probability"),
