@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +33,7 @@ def test_the_drawn_one_stays_for_a_while_and_then_another_has_its_turn():
     deciding = choker(optimistic_rechokes=3)
     drawn = [(deciding.decide(peers) - {"fast", "faster"}).pop() for _ in range(30)]
     turns = [drawn[at] for at in range(2, 30, 3)]
-    assert all(first != second for first, second in zip(turns, turns[1:], strict=False))
+    assert all(first != second for first, second in pairwise(turns))
     assert set(drawn) == {"a", "b", "c"}
 
 
