@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedswarm.aggregation.grid import shares
 from fedswarm.rounds.ledger import Lease, LeaseLedger
@@ -64,7 +64,6 @@ class ActiveRound:
         self.started_s = now_s
         self.reports: dict[int, ClientReport] = {}
         self.trained_by: dict[int, str] = {}
-        self.uploads_s: dict[int, float] = {}
         self._rules = rules
         self._weighting = weighting
         self._hosts = hosts
@@ -153,13 +152,13 @@ class ActiveRound:
     def sum_fetched(self, order_id: int, upload_s: float = 0.0) -> str | None:
         """A fetched sum is to be added unless its order was withdrawn meanwhile; returns who delivered it.
 
-        Where each client has an executor of its own, the way of its sum is its upload, and is measured.
+        Where each client has an executor of its own, the way of its sum is its upload, and part of its measured time.
         """
         order = self._orders.pop(order_id, None)
         if order is None:
             return None
-        if self._rules.pinned:
-            self.uploads_s.update(dict.fromkeys(order.shares, upload_s))
+        for client in order.shares if self._rules.pinned else ():
+            self.reports[client] = replace(self.reports[client], upload_s=upload_s)
         self._added[order_id] = order
         return order.executor
 
