@@ -63,7 +63,10 @@ def load_population(path: Path) -> Population:
     try:
         about = _metadata(path)
         columns = _mapped_columns(path)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except SafetensorError as error:
+        hint = "'fedswarm devices import' makes a population of a pickle"
+        raise DataError(f"cannot read the population {path}: {error}; {hint}") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"cannot read the population {path}: {error}") from error
     if about.pop("blake3", None) != _digest(columns, about):
         raise DataError(f"{path} is damaged: its content does not match its digest; make or fetch it again")

@@ -712,6 +712,22 @@ def test_adaptive_tasks_start_after_the_download_with_what_it_leaves_of_the_budg
             assert task.budget_s == pytest.approx(300 - download_s)
 
 
+def test_adaptive_only_the_weights_of_clients_that_count_are_ever_asked_for() -> None:
+    rehearsal = Rehearsal(adaptive_job(rounds=2), seed=0)
+    asked: list[tuple[int, int]] = []
+    sum_up = rehearsal.sum_up
+
+    def noted(executor: Executor, order: msg.OrderUpload) -> None:
+        asked.extend((order.round_index, client) for client, _ in order.shares)
+        sum_up(executor, order)
+
+    rehearsal.sum_up = noted  # type: ignore[method-assign]
+    rehearsal.run()
+    summaries = rehearsal.tagged(records.RoundSummary)
+    assert all(summary.stragglers for summary in summaries)
+    assert sorted(asked) == [(summary.completed_round, client) for summary in summaries for client in summary.completed]
+
+
 def test_adaptive_records_carry_both_phases_and_the_dropout() -> None:
     rehearsal = Rehearsal(adaptive_job(rounds=1), seed=0)
     rehearsal.run()
