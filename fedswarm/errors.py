@@ -8,6 +8,7 @@
       DataError                      12   data are missing, unreadable or do not fit the job
       DependencyError                13   a package or system tool is missing
       ModelError                     14   a model cannot be built or does not fit its data
+      TopologyError                  15   peers cannot be linked in the form asked for
       LaunchError                    20   a process of the cluster could not be started
         PortInUseError               21
       RunNotFoundError               22   no such run below ./runs
@@ -64,6 +65,12 @@ class ModelError(FedswarmError):
     """A model name is unknown, its factory failed, or it does not fit the data."""
 
     exit_code = 14
+
+
+class TopologyError(FedswarmError):
+    """A topology does not fit its peers, or would not be connected."""
+
+    exit_code = 15
 
 
 class LaunchError(FedswarmError):
