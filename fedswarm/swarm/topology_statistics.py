@@ -1,7 +1,7 @@
 """What a topology means for exchange: how far, how many, how fast news becomes common.
 
 Distances are exact. So is the spectral gap up to 1,024 peers; beyond, it may be overestimated where it is tiny (lines,
-rings). COSTS
+rings). A random regular graph of 1,000 peers takes about a second of CPU time, one of 10,000 twelve.
 """
 
 from __future__ import annotations

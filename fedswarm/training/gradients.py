@@ -3,7 +3,8 @@
 The module is in evaluation mode: no dropout, and batch statistics as they stand, so that a sample's gradient does not
 depend on its neighbours. A vector covers the whole layout; it is zero for weights that the optimizer does not train.
 
-``loss_gradient`` costs one step of training. ``mean_squared_gradient`` costs one backward pass a sample: COSTS.
+``loss_gradient`` costs about one step of training. ``mean_squared_gradient`` costs one pass a sample: of 100 samples,
+150 ms of CPU time for the perceptron and 650 ms for the convolutional network, as much as 125 and 22 steps of 16.
 """
 
 from __future__ import annotations
