@@ -27,10 +27,13 @@ SETTINGS: Final[dict[str, Any]] = {
     # Members on one machine, linked before anybody is interested in anybody.
     "allow_multiple_connections_per_ip": True,
     "close_redundant_connections": False,
-    # Tuned; see below.
+    # The best of 20 combinations tried with release 2.1.1, 8 peers and 20 MB. Time of the last peer over the bound,
+    # homogeneous and heterogeneous: out of the box 1.36 and 1.58, these 1.23 and 1.34. A short request queue does most
+    # of it. Other sizes of pieces (16 to 128 KiB), few or rated unchoke slots, smaller send buffers, a loose end game
+    # and announcing pieces ahead gave 1.30 to 1.50.
+    "request_queue_time": 1,
     "unchoke_slots_limit": -1,
     "initial_picker_threshold": 0,
-    "request_queue_time": 1,
     "whole_pieces_threshold": 1,
 }
 PIECE_BYTES: Final = 32 * 1024

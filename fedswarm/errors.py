@@ -13,7 +13,7 @@
         PortInUseError               21
       RunNotFoundError               22   no such run below ./runs
       RunFailedError                 30   the cluster started but could not finish
-        NoParticipantsError          31   nobody was available for too many rounds in a row
+        NoParticipantsError          31   too few were available for too many rounds
         NumericRangeError            32   an update left the range in which sums are exact
       StoppedError                  130   somebody asked the run to end early
       WireError                      40   a peer said something the protocol forbids
@@ -98,7 +98,7 @@ class RunFailedError(FedswarmError):
 
 
 class NoParticipantsError(RunFailedError):
-    """Too many rounds in a row found nobody to train."""
+    """Too many rounds in a row found too few clients to train."""
 
     exit_code = 31
 

@@ -16,6 +16,7 @@ from fedswarm.devices.default_population import default_population
 from fedswarm.devices.plots import population_plot, week_plot
 from fedswarm.devices.population import Population
 from fedswarm.devices.population_file import load_population, save_population
+from fedswarm.devices.profile import TEXT_FIELDS
 from fedswarm.devices.profile_import import ImportSettings, import_profiles
 from fedswarm.devices.statistics import (
     DAY_BINS,
@@ -34,29 +35,30 @@ if TYPE_CHECKING:
 
 EXCLUDED_SHOWN: Final = 20
 
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="the population file to write (.safetensors)")]
+OUT: Final = typer.Option("--out", metavar="FILE", help="the population file to write (.safetensors)")
 
 app = typer.Typer(help="Make, import and look at populations of devices.", no_args_is_help=True)
 
 
 @app.command()
 def synthesize(
-    out: Out,
     clients: Annotated[int, typer.Option(help="devices to make")] = 1000,
     seed: Annotated[int, typer.Option(help="the same seed gives the same file")] = 2026,
     network_points: Annotated[int, typer.Option(help="network samples of each device")] = 200,
     compute_points: Annotated[int, typer.Option(help="compute samples of each device")] = 48,
+    out: Annotated[Path | None, OUT] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw devices from published frequencies and write them to a file."""
+    """Draw devices from published frequencies and write them to a file, devices_CLIENTS_SEED.safetensors by default."""
     density = TraceDensity(network_points, compute_points)
+    out = out or Path(f"devices_{clients}_{seed}.safetensors")
     _write(out, synthesize_population(seed, clients, density), as_json=as_json)
 
 
 @app.command(name="import")
 def import_devices(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="pickles of device profiles")],
-    out: Out,
+    out: Annotated[Path, OUT],
     behaviour: Annotated[
         Path | None, typer.Option(help="FedScale's client_behave_trace, for a client_device_capacity")
     ] = None,
@@ -147,9 +149,7 @@ def _show_device(population: Population, device: int, week: DeviceWeek, *, as_js
         result_json(
             {
                 "device": device,
-                "model": profile.model,
-                "brand": profile.brand,
-                "os_version": profile.os_version,
+                **{field: getattr(profile, field) for field in TEXT_FIELDS},
                 "cpu_flops": profile.cpu_flops,
                 "gpu_flops": profile.gpu_flops,
                 "peak_throughput_mbps": profile.peak_throughput_mbps,
@@ -157,11 +157,13 @@ def _show_device(population: Population, device: int, week: DeviceWeek, *, as_js
             }
         )
         return
-    result(f"device {device}: {_described(profile.model, profile.brand, profile.os)}")
     result(
-        f"CPU {profile.cpu_flops / 1e9:g} GFLOP/s, GPU {profile.gpu_flops / 1e9:g} GFLOP/s, "
+        f"device {device}: CPU {profile.cpu_flops / 1e9:g} GFLOP/s, GPU {profile.gpu_flops / 1e9:g} GFLOP/s, "
         f"link {profile.peak_throughput_mbps:g} Mb/s"
     )
+    told = [(field.replace("_", " "), _printable(getattr(profile, field))) for field in TEXT_FIELDS]
+    if known := [(field, text) for field, text in told if text]:
+        result(columns(known))
     _show_days("online (@: all of the half hour)", week.online_share, 1.0)
     _show_days(f"compute (@: {max(week.compute_gflops):.3g} GFLOP/s)", week.compute_gflops)
     _show_days(f"bandwidth (@: {max(week.bandwidth_mbps):.3g} Mb/s)", week.bandwidth_mbps)
@@ -183,17 +185,13 @@ def _population_facts(population: Population, statistics: PopulationStatistics) 
     }
 
 
-def _described(*texts: str) -> str:
-    return ", ".join(_printable(text) for text in texts if text) or "nothing known but its speed"
-
-
 def _printable(text: str) -> str:
     """A text out of a file as something that does nothing to a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _rounded(values: tuple[float, ...]) -> list[str]:
-    return [f"{value:.1f}" for value in values]
+    return [f"{value:.3g}" for value in values]
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Each column is a tensor, named ``speeds.cpu_flops``, ``texts.model`` (numbers of texts), ``network.offsets``,
 ``network.rate``, ``activity.starts_s`` and so on; all of them are one-dimensional. The metadata has one key,
-``fedswarm.population``: a JSON object with ``schema`` (1), ``provenance`` (prose), ``texts`` (a list for each text
+``fedswarm.population``: a JSON object with ``schema`` (2), ``provenance`` (prose), ``texts`` (a list for each text
 column), ``excluded`` (a line for each device left out when the file was made) and ``blake3`` (the digest of all the
 rest). Columns are mapped into memory, not read: processes of one host share them. Equal populations give equal bytes.
 
@@ -29,7 +29,7 @@ from fedswarm.devices.population_columns import columns_of, faults_of, populatio
 from fedswarm.errors import DataError
 
 METADATA_KEY: Final = "fedswarm.population"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 MAX_DEVICES: Final = 2**24
 DTYPES: Final = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "U8": "u1", "I8": "i1"}
 
@@ -63,7 +63,10 @@ def load_population(path: Path) -> Population:
     try:
         about = _metadata(path)
         columns = _mapped_columns(path)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except SafetensorError as error:
+        hint = "'fedswarm devices import' makes a population of a pickle"
+        raise DataError(f"cannot read the population {path}: {error}; {hint}") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"cannot read the population {path}: {error}") from error
     if about.pop("blake3", None) != _digest(columns, about):
         raise DataError(f"{path} is damaged: its content does not match its digest; make or fetch it again")

@@ -34,8 +34,11 @@ Samples = NDArray[Any]
 # so does float64 every sum of value times time: integrals do not depend on the order in which they are taken.
 STAMPS_PER_S: Final = 64
 VALUE_STEPS: Final = 2**14
-LONGEST_TEXT: Final = 200
-TEXT_FIELDS: Final = ("model", "brand", "os_version", "os", "ram", "internal_memory", "battery")
+LONGEST_TEXT: Final = 500
+TEXT_FIELDS: Final = (
+    "model", "brand", "os_version", "os", "ram", "internal_memory", "battery",
+    "cpu", "gpu", "chipset", "wlan", "network_technology", "network_speed", "time_zone", "uid",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +72,14 @@ class DeviceProfile:
     ram: str = ""
     internal_memory: str = ""
     battery: str = ""
+    cpu: str = ""
+    gpu: str = ""
+    chipset: str = ""
+    wlan: str = ""
+    network_technology: str = ""
+    network_speed: str = ""
+    time_zone: str = ""
+    uid: str = ""
 
     def __post_init__(self) -> None:
         for field in SPEED_RANGES:

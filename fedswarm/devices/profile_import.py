@@ -4,14 +4,15 @@ Two formats are recognised by their fields: the 12,641-device file of the FedSca
 (:mod:`~fedswarm.devices.traced_records`) and FedScale's capacity file, with or without its behaviour file
 (:mod:`~fedswarm.devices.capacity_records`). A file maps client ids to records; ids may begin at 0 or 1.
 
-A record that is no device is reported, with file, client and field, and left out; the rest is imported in the order of
-the ids.
+A record that is no device is reported, with file, client and field, and left out, and so is an id that is missing
+between others; the rest is imported in the order of the ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -126,4 +127,14 @@ def _read_records(file: Path, excluded: list[str]) -> list[tuple[int, Any]]:
     if not isinstance(content, dict) or not content:
         raise DataError(f"{file}: holds a {type(content).__name__}; expected a dictionary from client id to record")
     excluded += [f"{file}: client {key[:40]!r}: its id is no number" for key in content if isinstance(key, str)]
-    return sorted((item for item in content.items() if isinstance(item[0], int)), key=itemgetter(0))
+    records = sorted((item for item in content.items() if isinstance(item[0], int)), key=itemgetter(0))
+    excluded += [f"{file}: {gap}" for gap in _gaps([client for client, _ in records])]
+    return records
+
+
+def _gaps(ids: Sequence[int]) -> Iterator[str]:
+    """Tells of clients between the first and the last that the map does not have; ids ascend."""
+    for before, after in pairwise(ids):
+        if after - before > 1:
+            missing = f"client {before + 1}" if after - before == 2 else f"clients {before + 1} to {after - 1}"
+            yield f"{missing}: missing from the map, whose ids go from {before} to {after} there"

@@ -1,7 +1,7 @@
 """Records of the 12,641-device file of the FedScale fork with Bliss, as device profiles.
 
 A record is a dictionary. Times are seconds of a 48-hour cycle and stay as they are. Fields that do not matter to the
-simulation (``uid``, ``Chipset``, ``rssi``, ...) may be absent or of any form; so may the descriptive texts.
+simulation (``rssi``, ``livelab-id``, ...) may be absent or of any form; the descriptive texts may be absent.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ _TEXTS: Final = {
     "ram": "RAM",
     "internal_memory": "internal_memory",
     "battery": "battery",
+    "cpu": "CPU",
+    "gpu": "GPU",
+    "chipset": "Chipset",
+    "wlan": "WLAN",
+    "network_technology": "network_technology",
+    "network_speed": "network_speed",
+    "time_zone": "timeZone",
+    "uid": "uid",
 }
 _NAMES: Final = {**_NUMBERS, **_SERIES, **_TEXTS}
 _OUR_NAME: Final = re.compile(rf"\b({'|'.join(_NAMES)})\b")

@@ -53,6 +53,13 @@ def steps_or_epochs(local_epochs: int | None, local_steps: int | None) -> str | 
     return None if local_epochs is None or local_steps is None else "give local_steps or local_epochs, not both"
 
 
+def reachable_minimum(min_clients: int, participants: int) -> str | None:
+    """More than ``participants`` results never count."""
+    if min_clients <= participants:
+        return None
+    return f"a round ends with {participants} results and never has {min_clients}; write {participants} or fewer"
+
+
 def simulated_budget(adaptive: bool, experiment_mode: str) -> str | None:
     """A real device has no simulated time to spend."""
     if not adaptive or experiment_mode != "deployment":

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fedswarm.jobs.bliss_sections import BlissSection
+from fedswarm.jobs.rules import Rule, reachable_minimum
 from fedswarm.jobs.section import Options, Section, Text
 
 Fidelity = Literal["paper", "reference"]
@@ -66,6 +67,8 @@ class PyramidFLSection(Section):
 class SelectionSection(Section):
     """Who takes part in a round."""
 
+    rules = (Rule((("min_clients",), ("participants",)), reachable_minimum),)
+
     policy: Text = Field("random", description="random, oort, pyramidfl, bliss, or module:class of your own")
     options: Options = Field({}, description="keyword arguments of your own policy's class")
     participants: int = Field(20, ge=1, description="K: results that a round waits for")
@@ -73,7 +76,11 @@ class SelectionSection(Section):
     t_budget_s: float = Field(
         300.0, gt=0, description="virtual seconds a client is given; adaptive training's deadline"
     )
-    max_skipped_rounds: int = Field(100, ge=1, description="rounds in a row with nobody available before giving up")
+    min_clients: int = Field(1, ge=1, description="a round needs so many results; with fewer it is skipped")
+    idle_step_s: float = Field(
+        60.0, gt=0, description="virtual seconds that pass when too few of the clients online can finish a round"
+    )
+    max_skipped_rounds: int = Field(100, ge=1, description="rounds in a row with too few clients before giving up")
     oort: OortSection = Field(OortSection(), description="settings of the policies oort and pyramidfl")
     pyramidfl: PyramidFLSection = Field(PyramidFLSection(), description="further settings of the policy pyramidfl")
     bliss: BlissSection = Field(BlissSection(), description="settings of the policy bliss")

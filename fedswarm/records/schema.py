@@ -146,7 +146,7 @@ class RoundBegin:
         A policy that expects utilities adds its own keys (``pre_util``, ``bliss_pred_seen``, ``bliss_pred_unseen``).
         """
         return {
-            **{key: {str(client): value for client, value in group.items()} for key, group in self.predictions.items()},
+            **_by_client(self.predictions),
             "round": self.round,
             "start_clock": self.clock_start_s,
             "pacer": dict(self.pacer),
@@ -184,10 +184,16 @@ class RoundSummary:
     bytes_wasted: int
     sampled_clients: int
     planned_clients: int
+    utilities: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def payload(self) -> Payload:
-        """``clock_start``, ``clock_end``, ``duration`` are virtual s; ``wall_s`` is how long the round really took."""
+        """``clock_start``, ``clock_end``, ``duration`` are virtual s; ``wall_s`` is how long the round really took.
+
+        A policy that expects utilities adds what it expected and what came of it, under keys of its own
+        (``oort_pyr_util_before`` and ``_after``, ``bliss_pred_seen`` and ``bliss_actual_seen``, ``..._unseen``).
+        """
         return {
+            **_by_client(self.utilities),
             "round": self.completed_round + 1,
             "completed_round": self.completed_round,
             "clock_start": self.clock_start_s,
@@ -330,6 +336,10 @@ class Shutdown:
             "wall_s": self.wall_s,
             "message": self.message,
         }
+
+
+def _by_client(groups: Mapping[str, Mapping[int, float]]) -> Payload:
+    return {key: {str(client): value for client, value in group.items()} for key, group in groups.items()}
 
 
 def _ids(clients: Sequence[int]) -> list[int]:

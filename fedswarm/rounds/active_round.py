@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from fedswarm.aggregation.grid import shares
 from fedswarm.rounds.ledger import Lease, LeaseLedger
@@ -62,7 +63,6 @@ class ActiveRound:
         self.started_s = now_s
         self.reports: dict[int, ClientReport] = {}
         self.trained_by: dict[int, str] = {}
-        self.uploads_s: dict[int, float] = {}
         self._rules = rules
         self._weighting = weighting
         self._hosts = hosts
@@ -156,13 +156,14 @@ class ActiveRound:
     def sum_fetched(self, order_id: int, upload_s: float = 0.0) -> list[str]:
         """A fetched sum is to be added unless its order was withdrawn meanwhile; returns who delivered it.
 
-        Where each client has an executor of its own, the way of its sum is its upload, and is measured.
+        Where each client has an executor of its own, the way of its sum is its upload, and part of its measured time.
         """
         parts = self._orders.pop(order_id, None)
         if parts is None:
             return []
-        if self._rules.pinned:
-            self.uploads_s.update({client: upload_s for part in parts.values() for client, _ in part.shares})
+        for part in parts.values() if self._rules.pinned else ():
+            for client, _ in part.shares:
+                self.reports[client] = replace(self.reports[client], upload_s=upload_s)
         self._added[order_id] = parts
         return list(parts)
 

@@ -16,7 +16,7 @@ Rules to re-check when changing anything here:
 - The virtual clock advances once a round, by the verdict's duration; wall time never enters a decision about the model
   (but in deployment, where it *is* the clock).
 - The final model is always tested, and nothing is planned for a round that will not run.
-- A round in which nobody could take part, or nobody's work counts, moves the clock on and is drawn anew.
+- A round in which too few could take part, or too few clients' work counts, moves the clock on and is drawn anew.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 
 from fedswarm.devices.world import DeviceWorld
 from fedswarm.devices.worlds import MakeWorld
-from fedswarm.errors import NoParticipantsError, RunFailedError
+from fedswarm.errors import RunFailedError
 from fedswarm.jobs.schema import Job
 from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
@@ -43,13 +43,12 @@ from fedswarm.rounds.phase import Phase
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.roster import Roster
 from fedswarm.rounds.rules import RoundRules
+from fedswarm.rounds.skipping import Skipping
 from fedswarm.rounds.ways import make_rules
 from fedswarm.selection.bliss.collection import RowSink
 from fedswarm.selection.contract import Feedback
 from fedswarm.selection.policies import make_selector
 
-# How far the virtual clock moves when somebody is online but nobody can finish a round from here.
-IDLE_STEP_S: Final = 60.0
 # What an executor may fail, without delivering a sum in between, before it is sent away.
 MOST_STRIKES: Final = 3
 TEST_LEASES: Final = 8
@@ -81,6 +80,7 @@ class RoundMachine:
         self._selector = make_selector(job, sink)
         self._rules: RoundRules | None = None
         self._world: DeviceWorld | None = None
+        self._skipping: Skipping | None = None
         self._model_order = 0
         self._asked_for_model = ""
         self._active: ActiveRound | None = None
@@ -88,7 +88,6 @@ class RoundMachine:
         self._tested = -1  # the version last put to the test
         self._ids = itertools.count(1)
         self._draws = 0
-        self._skipped = 0
         self._strikes: Counter[str] = Counter()
         self._last_fault = ""
         self._traffic = Traffic()
@@ -162,6 +161,7 @@ class RoundMachine:
     def _start(self) -> list[Instruction]:
         self.phase = Phase.STARTING
         self._rules, self._world = make_rules(self.job, self.roster, self._selector, self._make_world)
+        self._skipping = Skipping(self.job.selection, self._world)
         population, layout = self.roster.population, self.roster.layout
         assert layout is not None
         introduce(self._selector, population.samples, self._world)
@@ -227,32 +227,25 @@ class RoundMachine:
         return not self._rules.pinned and reduces_by_peers(self.job.exchange, layout.size, executors)
 
     def _plan(self) -> tuple[RoundPlan | None, list[Instruction]]:
-        """Plans the round, moving the virtual clock on while nobody could take part; None to wait for somebody."""
+        """Plans the round, moving the virtual clock on while too few could take part; None to wait for more."""
         assert self._rules is not None
+        section = self.job.selection
         skips: list[Instruction] = []
         while True:
             plan = self._rules.plan(self.round_index, self.clock_s, self._draws)
             self._draws += 1
-            if plan.to_run:
+            if len(plan.to_run) >= section.min_clients:
                 return plan, skips
             if self._rules.pinned:
                 return None, skips  # real clients come when they come
             self._selector.register_feedback(Feedback.of(self.round_index, np.asarray(plan.sampled, dtype=np.int64)))
-            reason = "nobody online stays for a whole round" if plan.online else "nobody is online"
-            skips.append(self._skip(reason, IDLE_STEP_S if plan.online else 0.0))
+            skips.append(self._skip(plan.shortage(section.min_clients), section.idle_step_s if plan.online else 0.0))
 
     def _skip(self, reason: str, at_least_s: float) -> Instruction:
         """Moves the clock on without a round; raises :class:`NoParticipantsError` when that happens too often."""
-        assert self._world is not None
-        self._skipped += 1
-        following = max(self._world.next_online_s(self.clock_s), self.clock_s + at_least_s)
-        if self._skipped > self.job.selection.max_skipped_rounds or math.isinf(following):
-            raise NoParticipantsError(
-                f"round {self.round_index}: {reason} at virtual second {self.clock_s:g}, "
-                f"after {self._skipped - 1} skipped rounds (selection.max_skipped_rounds limits these)"
-            )
-        skipped = records.RoundSkipped(self.round_index, self.clock_s, following, reason)
-        self.clock_s = following
+        assert self._skipping is not None
+        skipped = self._skipping.skip(self.round_index, self.clock_s, reason, at_least_s)
+        self.clock_s = skipped.clock_to_s
         return msg.WriteRecord(skipped)
 
     def _test_pieces(self) -> list[tuple[int, ...]]:
@@ -315,18 +308,19 @@ class RoundMachine:
         if active is None:
             over = self.round_index == self.job.rounds and self._test is None
             return instructions + (self._finish("finished", "", now_s) if over else self._issue(now_s))
-        if active.decided and not active.verdict.kept:
-            return [*instructions, *self._nobody_counts(active, now_s)]
+        if active.decided and len(active.verdict.kept) < self.job.selection.min_clients:
+            return [*instructions, *self._too_few_count(active, now_s)]
         instructions += active.order_sums()
         if active.summed and self._test is None:
             self.phase = Phase.STEPPING
             return [*instructions, msg.StepModel(self.round_index + 1)]
         return instructions + self._issue(now_s)
 
-    def _nobody_counts(self, active: ActiveRound, now_s: float) -> list[Instruction]:
-        """Everybody's training failed: an error if it is a fault, a skipped round if the devices just went away."""
+    def _too_few_count(self, active: ActiveRound, now_s: float) -> list[Instruction]:
+        """A round in vain is skipped; but if nobody's work counts and training is at fault, the run ends with that."""
+        verdict = active.verdict
         faults = sorted({report.error for report in active.reports.values() if not report.went_away})
-        if faults:
+        if faults and not verdict.kept:
             first = faults[0] or "no reason given"
             failure = f"round {self.round_index}: all {len(active.reports)} clients failed: {first}"
             return self._fail(RunFailedError(failure), now_s)
@@ -334,9 +328,10 @@ class RoundMachine:
         self._active = None
         closed = msg.CloseRound(active.plan.round_index)
         assert self._rules is not None
-        lost_s = 0.0 if self._rules.pinned else self._selector.t_budget_s or self.job.selection.t_budget_s
+        budget_s = 0.0 if self._rules.pinned else self._selector.t_budget_s or self.job.selection.t_budget_s
+        whose = f"only {len(verdict.kept)} clients'" if verdict.kept else "nobody's"
         try:
-            skip = self._skip("nobody's training counted", lost_s)
+            skip = self._skip(f"{whose} training counted", verdict.duration_s or budget_s)
         except RunFailedError as error:
             return self._fail(error, now_s)
         return [closed, skip, *self._begin_round(now_s)]
@@ -351,7 +346,8 @@ class RoundMachine:
         info = story.client_info(active, verdict, self.job.selection.policy)
         self._give_feedback(active)
         self._active = None
-        self._skipped = 0
+        assert self._skipping is not None
+        self._skipping.ran()
         self.clock_s += verdict.duration_s
         self.round_index += 1
         return [

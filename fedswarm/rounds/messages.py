@@ -22,7 +22,7 @@ class ClientReport:
     """How a client's training went. Its weights are not here: they stay with the executor until the verdict.
 
     Times are virtual seconds that the executor simulated (adaptive training) or wall seconds that it measured
-    (deployment); they are zero where the plan already knows them.
+    (deployment, where the aggregator adds the upload); they are zero where the plan already knows them.
     """
 
     client_id: int

@@ -75,6 +75,13 @@ class RoundPlan:
     cohorts: tuple[tuple[int, ...], ...]
     predictions: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
+    def shortage(self, needed: int) -> str:
+        """Why the round cannot run, when fewer clients than needed could."""
+        if not self.online:
+            return "nobody is online"
+        able = f"{len(self.to_run)} of the clients online stay" if self.to_run else "nobody online stays"
+        return f"{able} for a whole round" + (f", {needed} are needed" if needed > 1 else "")
+
 
 @dataclass(frozen=True)
 class Population:

@@ -7,7 +7,7 @@ fixed step     the K fastest by the  simulated beforehand,  all of them reported
                time model            by the aggregator
 adaptive       all sampled           simulated while it     all of them reported          the slowest that counts
                                      trains, by executors
-deployment     all sampled           measured               K succeeded, or all reported  wall time
+deployment     all sampled           measured               K succeeded, or all reported  the longest that counts
 =============  ====================  =====================  ============================  ==========================
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from fedswarm import __version__
 from fedswarm.jobs.schema import Job
@@ -13,6 +14,13 @@ from fedswarm.rounds.messages import Traffic
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.rules import Verdict
 from fedswarm.training.task import BlockResult
+
+# What ROUND_SUMMARY calls the utilities that ROUND_BEGIN tells under a key, and what became of them.
+UTILITY_KEYS: Final = {
+    "pre_util": ("oort_pyr_util_before", "oort_pyr_util_after"),
+    "bliss_pred_seen": ("bliss_pred_seen", "bliss_actual_seen"),
+    "bliss_pred_unseen": ("bliss_pred_unseen", "bliss_actual_unseen"),
+}
 
 
 def job_config(job: Job) -> JobConfig:
@@ -56,6 +64,7 @@ def round_summary(active: ActiveRound, verdict: Verdict, wall_s: float, traffic:
         bytes_wasted=traffic.wasted,
         sampled_clients=len(plan.sampled),
         planned_clients=len(plan.to_run),
+        utilities=utilities(active),
     )
 
 
@@ -99,6 +108,30 @@ def mean_loss(active: ActiveRound, verdict: Verdict) -> float:
     return sum(losses) / len(losses) if losses else float("nan")
 
 
+def utilities(active: ActiveRound) -> dict[str, dict[int, float]]:
+    """What the policy expected of each client, and what came of it, under the family's keys.
+
+    Who was not trained keeps the utility it had (Oort, PyramidFL), or has none: 0 (Bliss).
+    """
+    told: dict[str, dict[int, float]] = {}
+    for key, expected in active.plan.predictions.items():
+        if key not in UTILITY_KEYS:
+            continue  # a policy of one's own
+        before, after = UTILITY_KEYS[key]
+        keeps = key == "pre_util"
+        told[before] = dict(expected)
+        told[after] = {
+            client: _measured_utility(active, client, otherwise=utility if keeps else 0.0)
+            for client, utility in expected.items()
+        }
+    return told
+
+
+def _measured_utility(active: ActiveRound, client: int, otherwise: float) -> float:
+    report = active.reports.get(client)
+    return report.utility if report is not None and report.success else otherwise
+
+
 def client_times(active: ActiveRound, clients: Iterable[int] | None = None) -> dict[int, ClientTimes]:
     """What each client took, of those given or of all whose device could take part."""
     listed = active.plan.times if clients is None else clients
@@ -114,7 +147,7 @@ def _times_of(active: ActiveRound, client: int) -> ClientTimes:
     return ClientTimes(
         download_s=planned.download_s or report.download_s,
         compute_s=planned.compute_s or report.compute_s,
-        upload_s=planned.upload_s or report.upload_s or active.uploads_s.get(client, 0.0),
+        upload_s=planned.upload_s or report.upload_s,
         steps=report.steps - report.steps_phase2,
         steps_phase2=report.steps_phase2,
         dropout_fraction=report.dropout_fraction,

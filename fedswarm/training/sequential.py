@@ -28,9 +28,10 @@ from fedswarm.models.build import build_model, keyed_torch_randomness
 from fedswarm.models.layout import Layout, Vector
 from fedswarm.models.sparse_update import top_k, top_norm
 from fedswarm.models.weights import FlatWeights
-from fedswarm.randomness import torch_seed
+from fedswarm.randomness import generator, torch_seed
 from fedswarm.training.adaptive_budget import AdaptiveBudget, Stop, Train
 from fedswarm.training.evaluation import EvaluationBlocks
+from fedswarm.training.gradients import loss_gradient, mean_squared_gradient
 from fedswarm.training.local_sgd import LocalSGD
 from fedswarm.training.local_work import LocalWork, Payload
 from fedswarm.training.losses import moving_loss, utility
@@ -40,6 +41,7 @@ from fedswarm.training.task import BlockResult, ClientTask, ClientUpdate, TimeBu
 log = logging.getLogger(__name__)
 
 WARM_STEPS = 2
+FISHER_SAMPLES = 100
 
 
 class SequentialEngine:
@@ -110,11 +112,42 @@ class SequentialEngine:
         self._module.eval()
         return [self._test.score(self._module, block) for block in blocks]
 
+    def loss_gradient(self, client_id: int, round_index: int, weights: Vector) -> Vector:
+        """The gradient ``(P,)`` of a client's mean loss at ``weights`` on one keyed mini-batch.
+
+        What it means and costs: :mod:`fedswarm.training.gradients`. Raises :class:`ModelError` when the length of
+        ``weights`` is wrong and :class:`fedswarm.errors.DataError` for a stranger.
+        """
+        samples = self._importance_samples(client_id, round_index, self._section.batch_size)
+        self._prepare_gradients(weights)
+        return loss_gradient(self._module, self._weights, self._train, samples)
+
+    def mean_squared_gradient(self, client_id: int, round_index: int, weights: Vector) -> Vector:
+        """The mean squared gradient ``(P,)`` of single samples at ``weights``, over up to 100 keyed ones of a client.
+
+        Raises as :meth:`loss_gradient`.
+        """
+        samples = self._importance_samples(client_id, round_index, FISHER_SAMPLES)
+        self._prepare_gradients(weights)
+        return mean_squared_gradient(self._module, self._weights, self._train, samples)
+
     def warm(self) -> None:
         """Trains and tests a little, so that processes forked from this one find torch's lazy parts ready."""
         client_id = int(self._partition.client_ids[0])
         self.train(ClientTask(client_id, 0, WARM_STEPS, self._section.learning_rate))
         self.evaluate([0])
+
+    def _importance_samples(self, client_id: int, round_index: int, most: int) -> NDArray[np.int64]:
+        shard = self._partition.samples(client_id)
+        draws = generator(self._seed, round_index, "importance", client_id)
+        return draws.choice(shard, min(most, len(shard)), replace=False)
+
+    def _prepare_gradients(self, weights: Vector) -> None:
+        """The module at ``weights``, in evaluation mode; training and tests reset it themselves."""
+        self.layout.check(weights)
+        self._reset()
+        np.copyto(self._weights.vector.numpy(), weights)
+        self._module.eval()
 
     def _train_client(self, task: ClientTask) -> ClientUpdate:
         shard = self._partition.samples(task.client_id)

@@ -59,6 +59,11 @@ def test_a_member_that_says_something_else_is_named():
         trial(a="child.await_go()")
 
 
+def test_a_member_that_prints_something_is_named():
+    with pytest.raises(TrialError, match="a was to say 'ready' and said: hello"):
+        trial(a="print('hello', flush=True)")
+
+
 def test_a_silent_member_is_given_up_and_ended():
     with Company({"a": child("a", OBEDIENT)}) as company:
         pid = company.gather("ready", WITHIN_S)["a"]["pid"]

@@ -28,6 +28,11 @@ def test_synthesize_prints_the_file_and_tells_what_it_made(fedswarm):
     assert "synthetic: 3 devices, seed 9" in err
 
 
+def test_a_synthetic_population_has_a_name_by_default(fedswarm, tmp_path):
+    assert fedswarm("devices", "synthesize", "--clients", "3", "--seed", "9")[1] == "devices_3_9.safetensors\n"
+    assert (tmp_path / "devices_3_9.safetensors").is_file()
+
+
 def test_equal_seeds_give_equal_files(fedswarm, tmp_path):
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         fedswarm("devices", "synthesize", "--clients", "3", "--seed", seed, "--out", name)
@@ -136,7 +141,7 @@ def test_texts_of_a_file_do_nothing_to_the_terminal(fedswarm, tmp_path):
     (tmp_path / "devices.pkl").write_bytes(pickle.dumps({0: traced_record()}))
     fedswarm("devices", "import", "devices.pkl", "--out", "p")
     out = fedswarm("devices", "inspect", "p", "--device", "0")[1]
-    assert "device 0: Nexus ?[31m5\n" in out
+    assert "Nexus ?[31m5\n" in out
 
 
 def test_a_sparkline_is_blank_only_where_there_is_nothing():

@@ -33,7 +33,7 @@ from fedswarm.errors import DataError
         ({"peak_throughput_mbps": "433"}, "peak_throughput_mbps is '433': it must be a number"),
         ({"cpu_flops": True}, "cpu_flops is True"),
         ({"model": None}, "model is 'None'"),
-        ({"os": "x" * 201}, "os is 'xxx.*at most 200 characters"),
+        ({"os": "x" * 501}, "os is 'xxx.*at most 500 characters"),
     ],
 )
 def test_a_device_that_breaks_a_rule_is_refused_by_field(device: Any, changes: dict[str, Any], told: str) -> None:

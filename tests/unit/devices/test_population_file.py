@@ -122,9 +122,9 @@ def test_a_changed_byte_is_noticed(path: Path, share: float, flip: int) -> None:
         ),
         (lambda columns, about: columns.update({"texts.model": np.asarray([0, -1, 1], np.int32)}), "texts -1 to 1"),
         (lambda columns, about: about.update(texts=[]), "in the metadata must be text"),
-        (lambda columns, about: about["texts"].update(model=["x" * 201, "B"]), "more than 200 characters"),
+        (lambda columns, about: about["texts"].update(model=["x" * 501, "B"]), "more than 500 characters"),
         (lambda columns, about: about.update(provenance=7), "provenance in the metadata must be text"),
-        (lambda columns, about: about.update(schema=2), "has schema 2, this fedswarm reads 1"),
+        (lambda columns, about: about.update(schema=1), "has schema 1, this fedswarm reads 2"),
         (lambda columns, about: [columns.update({n: c[:0]}) for n, c in columns.items()], "has 0 devices"),
     ],
 )

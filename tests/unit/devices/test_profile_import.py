@@ -71,6 +71,9 @@ def test_a_traced_record_keeps_every_field_of_use(file):
     assert (profile.model, profile.brand, profile.os_version) == ("Fire HDX 8.9 (2014)", "Amazon", "4.2.2")
     assert (profile.os, profile.ram) == ("Android 4.4 (KitKat - customized)", "2 GB RAM")
     assert (profile.internal_memory, profile.battery) == ("16/32/64 GB", "Non-removable Li-Ion battery")
+    assert (profile.cpu, profile.wlan) == ("Quad-core 2.5 GHz", "802.11 a/b/g/n/ac")
+    assert (profile.network_technology, profile.chipset) == ("", "")  # "None", and not in the record
+    assert (profile.time_zone, profile.uid) == ("Europe/Helsinki", "B03")
     assert profile.network_stamps_s.tolist() == [0, 100, 200, 172_700]
     assert profile.rate.tolist() == [54, 11, 36, 5]
     assert profile.compute_stamps_s.tolist() == [60, 9000]
@@ -100,6 +103,15 @@ def test_devices_come_in_the_order_of_their_ids_wherever_these_begin(file, first
     records = {first + place: traced(peak_throughput=place + 1) for place in (2, 0, 1)}
     imported = import_profiles([file(records)])
     assert [profile.peak_throughput_mbps for profile in imported.profiles] == [1, 2, 3]
+
+
+def test_clients_missing_from_the_map_are_told(file):
+    imported = import_profiles([file(dict.fromkeys([1, 2, 4, 2**62], traced()))])
+    assert len(imported.profiles) == 4
+    assert [told.split(": ", 1)[1] for told in imported.excluded] == [
+        "client 3: missing from the map, whose ids go from 2 to 4 there",
+        f"clients 5 to {2**62 - 1}: missing from the map, whose ids go from 4 to {2**62} there",
+    ]
 
 
 def test_arrays_smoothed_rates_and_missing_texts_are_taken(file):
@@ -137,7 +149,7 @@ for _ in range(60):
         ({"active": [-1]}, r"active\[0\] is -1"),
         ({"inactive": "never"}, "inactive is a str"),
         ({"OS": NESTED}, "OS is a list"),
-        ({"model": "x" * 201}, "model is 'xxx"),
+        ({"model": "x" * 501}, "model is 'xxx"),
     ],
 )
 def test_a_bad_record_is_told_by_file_client_and_field_and_left_out(file, changes, told):

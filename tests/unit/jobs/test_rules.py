@@ -36,6 +36,12 @@ def test_in_deployment_every_executor_has_a_shard():
     assert parse_job("data: {clients: 4}\ncluster: {executors: 5}").job.cluster.executors == 5
 
 
+def test_a_round_never_has_more_results_than_participants():
+    assert parse_job("selection: {participants: 4, min_clients: 4}").job.selection.min_clients == 4
+    told = complaint_about("selection: {participants: 4, min_clients: 5}")
+    assert told.startswith("job.yml:1:43: selection.min_clients: a round ends with 4 results")
+
+
 @pytest.mark.parametrize("training", ["{adaptive: {enabled: true}}", "{local_epochs: 2}"])
 def test_pyramidfl_decides_alone_how_long_clients_train(training):
     told = complaint_about(f"selection: {{policy: pyramidfl}}\ntraining: {training}\n")

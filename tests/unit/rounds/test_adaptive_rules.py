@@ -7,7 +7,8 @@ import pytest
 
 from fedswarm.devices.static import StaticDevices
 from fedswarm.devices.time_model import PhaseTimes, Workload
-from fedswarm.jobs.schema import Job
+from fedswarm.devices.world import DeviceWorld
+from fedswarm.jobs.schema import DevicesSection, Job
 from fedswarm.jobs.selection_sections import OortSection
 from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.rounds.adaptive import AdaptiveRules
@@ -33,10 +34,10 @@ class Toy(StaticDevices):
         return stays
 
 
-def rules(participants: int = 2, t_budget_s: float = 5.0) -> AdaptiveRules:
+def rules(participants: int = 2, t_budget_s: float = 5.0, world: DeviceWorld | None = None) -> AdaptiveRules:
     selection = {"participants": participants, "overcommitment": 100.0, "t_budget_s": t_budget_s}
     job = Job.model_validate({"selection": selection, "training": {"adaptive": {"enabled": True}}})
-    devices = Toy.draw(IDS, job.seed, job.devices)
+    devices = world or Toy.draw(IDS, job.seed, job.devices)
     return AdaptiveRules(job, Population(IDS, dict.fromkeys(range(10), 50)), LAYOUT, make_selector(job), devices)
 
 
@@ -54,6 +55,17 @@ def test_the_budget_is_what_the_download_leaves_and_never_negative() -> None:
     tasks = rules(t_budget_s=5.0).plan(1, 100.0, 0).tasks
     assert (tasks[3].start_s, tasks[3].budget_s) == (103.0, 2.0)
     assert (tasks[9].start_s, tasks[9].budget_s) == (109.0, 0.0)
+
+
+def test_downloads_take_the_jobs_clock_factor() -> None:
+    """Defect D4: the aggregator planned them without it, so they were almost free."""
+    worlds = (StaticDevices.draw(IDS, 233, DevicesSection(clock_factor=factor)) for factor in (1.0, 30.0))
+    plain, scaled = (rules(world=world).plan(1, 100.0, 0) for world in worlds)
+    assert len(plain.tasks) == 10
+    for client, task in plain.tasks.items():
+        assert plain.times[client].download_s > 0
+        assert scaled.times[client].download_s == pytest.approx(30 * plain.times[client].download_s)
+        assert scaled.tasks[client].start_s - 100.0 == pytest.approx(30 * (task.start_s - 100.0))
 
 
 def test_the_budget_follows_the_policys_pacer() -> None:

@@ -457,6 +457,36 @@ def test_who_was_sampled_for_a_round_that_could_not_run_counts_as_failed(monkeyp
     assert played.success.sum() == 8
 
 
+class Filling(Sleepers):
+    """A world in which one more client stays for a round every minute."""
+
+    def active_throughout(self, ids: np.ndarray, start_s: float, end_s: np.ndarray) -> np.ndarray:
+        return np.arange(len(ids)) < start_s / 60.0
+
+
+def test_a_round_waits_for_as_many_clients_as_the_job_needs() -> None:
+    """Reference 1.6, TARGET: ``min_clients`` and a configurable idle step."""
+    needing = job(rounds=1, selection={"participants": 8, "min_clients": 3, "idle_step_s": 90.0})
+    rehearsal = Rehearsal(needing, seed=0, make_world=lambda ids: Filling(open_world(needing).make(ids), 0.0))
+    rehearsal.run()
+    skips = rehearsal.tagged(records.RoundSkipped)
+    assert [(skip.clock_from_s, skip.clock_to_s) for skip in skips] == [(0.0, 90.0), (90.0, 180.0)]
+    assert skips[1].reason == "2 of the clients online stay for a whole round, 3 are needed"
+    assert len(rehearsal.tagged(records.RoundBegin)[0].to_run) == 3
+
+
+def test_adaptive_a_round_with_too_few_results_is_skipped_and_the_model_stays() -> None:
+    failing = iter(range(8))  # of the first round's ten clients, eight go away
+    needing = adaptive_job(rounds=1, selection={"participants": 8, "min_clients": 3})
+    rehearsal = Rehearsal(needing, seed=0, fails=lambda _round, _client: next(failing, None) is not None)
+    rehearsal.run()
+    (skip,) = rehearsal.tagged(records.RoundSkipped)
+    assert skip.reason == "only 2 clients' training counted"
+    assert 10.0 < skip.clock_to_s < 300.0
+    assert [summary.completed_round for summary in rehearsal.tagged(records.RoundSummary)] == [0]
+    assert sorted(rehearsal.versions) == [0, 1]
+
+
 def test_a_world_where_nobody_ever_comes_ends_the_run() -> None:
     never = float("inf")
     rehearsal = Rehearsal(job(rounds=1), seed=0, make_world=lambda ids: Sleepers(open_world(job()).make(ids), never))
@@ -685,6 +715,22 @@ def test_adaptive_tasks_start_after_the_download_with_what_it_leaves_of_the_budg
             assert task.budget_s == pytest.approx(300 - download_s)
 
 
+def test_adaptive_only_the_weights_of_clients_that_count_are_ever_asked_for() -> None:
+    rehearsal = Rehearsal(adaptive_job(rounds=2), seed=0)
+    asked: list[tuple[int, int]] = []
+    sum_up = rehearsal.sum_up
+
+    def noted(executor: Executor, order: msg.OrderUpload) -> None:
+        asked.extend((order.round_index, client) for client, _ in order.shares)
+        sum_up(executor, order)
+
+    rehearsal.sum_up = noted  # type: ignore[method-assign]
+    rehearsal.run()
+    summaries = rehearsal.tagged(records.RoundSummary)
+    assert all(summary.stragglers for summary in summaries)
+    assert sorted(asked) == [(summary.completed_round, client) for summary in summaries for client in summary.completed]
+
+
 def test_adaptive_records_carry_both_phases_and_the_dropout() -> None:
     rehearsal = Rehearsal(adaptive_job(rounds=1), seed=0)
     rehearsal.run()
@@ -828,3 +874,4 @@ def test_a_deployed_clients_upload_is_the_measured_way_of_its_sum() -> None:
     rehearsal.run()
     info, summary = rehearsal.tagged(records.ClientInfo)[0], rehearsal.tagged(records.RoundSummary)[0]
     assert {info.clients[client].times.upload_s for client in summary.completed} == {2.5}
+    assert summary.duration_s == max(info.clients[client].times.total_s for client in summary.completed)

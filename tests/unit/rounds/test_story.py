@@ -78,6 +78,28 @@ def test_the_summary_tells_the_fate_of_all_and_this_rounds_bytes(by_hand: Any) -
     assert set(summary.client_times) == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("key", "before", "after", "untrained"),
+    [
+        ("pre_util", "oort_pyr_util_before", "oort_pyr_util_after", {2: 5.0, 3: 7.0}),
+        ("bliss_pred_unseen", "bliss_pred_unseen", "bliss_actual_unseen", {2: 0.0, 3: 0.0}),
+    ],
+)
+def test_the_summary_tells_what_became_of_the_utilities_that_were_expected(
+    by_hand: Any, key: str, before: str, after: str, untrained: dict[int, float]
+) -> None:
+    """Reference 7.4: of clients that failed or did not run, Oort keeps the utility and Bliss has none."""
+    expected = {1: 3.0, 2: 5.0, 3: 7.0}
+    active = played(
+        by_hand((1, 2), stragglers=(3,), predictions={key: expected}),
+        report(1, utility=6.0),
+        ClientReport(2, False, "boom", utility=1.0),
+    )
+    payload = story.round_summary(active, Verdict((1,), (3,), (2,), 7.0), 1.5, Traffic()).payload()
+    assert payload[before] == {str(client): utility for client, utility in expected.items()}
+    assert payload[after] == {str(client): utility for client, utility in {1: 6.0, **untrained}.items()}
+
+
 def test_client_information_has_a_status_each_and_leaves_out_who_could_not_take_part(by_hand: Any) -> None:
     plan = by_hand((1, 2), stragglers=(3,), inactive=(4,))
     active = played(plan, report(1, 0.5, utility=6.0, delta_norm=2.0), ClientReport(2, False, "boom"))

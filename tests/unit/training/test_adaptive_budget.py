@@ -140,6 +140,7 @@ def test_a_bitmap_leaves_less_for_values_within_the_same_budget():
 
 @pytest.mark.parametrize("rules", [{}, {"run_phase_2": False}])
 def test_a_budget_that_the_download_used_up_trains_nothing_and_fails(rules):
+    """Defect D7: a client without steps got the weight of one with all of them."""
     *decisions, end = followed(0.0, **rules)
     assert decisions == []
     assert "time budget too small: 0 s after the download leave no step" in end.error
