@@ -52,11 +52,7 @@ class Topology:
     def adjacency(self) -> Mapping[str, tuple[str, ...]]:
         """Every peer's neighbours, in alphabetical order."""
         found: dict[str, list[str]] = {name: [] for name in self.names}
-<<<<<<< HEAD
-        for a, b in sorted(self.edges):
-=======
         for a, b in self.edges:
->>>>>>> cf6707c11db1592fa20b3de394e0c4700760f4b9
             found[a].append(b)
             found[b].append(a)
         return {name: tuple(sorted(others)) for name, others in found.items()}

@@ -68,6 +68,7 @@ ANOTHER = {
     "evaluation.ratio": "0.5",
     "devices.population": "default",
     "exchange.broadcast": "direct",
+    "exchange.reduce": "direct",
     "exchange.chunk_kib": "64",
     "exchange.shaping.link": "smartphone_low",
     "exchange.topology.kind": "ring",

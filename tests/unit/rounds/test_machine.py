@@ -210,12 +210,18 @@ class Rehearsal:
 REFERENCE = Rehearsal(job(cluster={"executors": 1}), seed=0).run()
 
 
-@given(seed=st.integers(0, 10_000), executors=st.integers(1, 5), deaths=st.integers(0, 6), duplicates=st.booleans())
-@settings(max_examples=60, deadline=None)
-def test_the_final_weights_do_not_depend_on_executors_order_deaths_or_duplicates(
-    seed: int, executors: int, deaths: int, duplicates: bool
+@given(
+    seed=st.integers(0, 10_000),
+    executors=st.integers(1, 5),
+    deaths=st.integers(0, 6),
+    duplicates=st.booleans(),
+    reduce=st.sampled_from(["direct", "swarm"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_final_weights_do_not_depend_on_executors_order_deaths_duplicates_or_who_adds_up(
+    seed: int, executors: int, deaths: int, duplicates: bool, reduce: str
 ) -> None:
-    rehearsal = Rehearsal(job(cluster={"executors": executors}), seed)
+    rehearsal = Rehearsal(job(cluster={"executors": executors}, exchange={"reduce": reduce}), seed)
     assert np.array_equal(rehearsal.run(deaths=deaths, duplicates=duplicates), REFERENCE)
 
 
@@ -720,9 +726,9 @@ def test_adaptive_only_the_weights_of_clients_that_count_are_ever_asked_for() ->
     asked: list[tuple[int, int]] = []
     sum_up = rehearsal.sum_up
 
-    def noted(executor: Executor, order: msg.OrderUpload) -> None:
-        asked.extend((order.round_index, client) for client, _ in order.shares)
-        sum_up(executor, order)
+    def noted(order: msg.OrderSum) -> None:
+        asked.extend((order.round_index, client) for part in order.parts for client, _ in part.shares)
+        sum_up(order)
 
     rehearsal.sum_up = noted  # type: ignore[method-assign]
     rehearsal.run()
