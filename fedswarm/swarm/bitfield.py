@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,10 +58,15 @@ class Bitfield:
 
     def runs(self) -> list[tuple[int, int]]:
         """The held chunks as maximal ``(first, count)`` runs, in order."""
-        return runs_of(np.flatnonzero(self.bits))
+        return runs_of(np.flatnonzero(self.bits).tolist())
 
 
-def runs_of(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Ascending, distinct indices as maximal ``(first, count)`` runs."""
-    pieces = np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1) if len(indices) else []
-    return [(int(piece[0]), len(piece)) for piece in pieces]
+def runs_of(indices: Iterable[int]) -> list[tuple[int, int]]:
+    """Indices as maximal ``(first, count)`` runs, in order."""
+    runs: list[tuple[int, int]] = []
+    for index in sorted(set(indices)):
+        if runs and index == sum(runs[-1]):
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((index, 1))
+    return runs

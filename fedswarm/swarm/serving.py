@@ -113,7 +113,7 @@ class Serving:
         if neighbour is None:
             return
         for key, indices in neighbour.news.items():
-            self._state.say(neighbour, Have(key, tuple(runs_of(np.unique(indices)))))
+            self._state.say(neighbour, Have(key, tuple(runs_of(indices))))
             content = self._state.contents.get(key)
             if content is not None and content.manifest.publisher == name:
                 uplink_bps = self._uploads.uplink.bps
@@ -151,7 +151,7 @@ class Serving:
     def _reveal(self, name: str, key: Key, indices: list[int]) -> None:
         neighbour = self._state.neighbours.get(name)
         if neighbour is not None and indices:
-            self._state.say(neighbour, Have(key, tuple(runs_of(np.unique(indices)))))
+            self._state.say(neighbour, Have(key, tuple(runs_of(indices))))
 
     def heard_no_interest(self, neighbour: Neighbour, key: Key) -> None:
         """A neighbour has all it wants of these weights."""
@@ -171,8 +171,7 @@ class Serving:
         push = self._pushes.get(key)
         if push is not None:
             push.holds(neighbour.name, indices)
-        for index in indices.tolist():
-            self._uploads.take_back(neighbour.name, Chunk(key, index))
+        self._uploads.take_back_all(neighbour.name, key, set(indices.tolist()))
         self.upload()
 
     def heard_load(self, neighbour: Neighbour, load: Load) -> None:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -113,6 +113,13 @@ class Uploads:
             return False
         queue.waiting_bytes -= queue.waiting.pop(chunk).size_bytes
         return True
+
+    def take_back_all(self, peer: str, key: Key, indices: Container[int]) -> None:
+        """None of these chunks need be sent."""
+        queue = self._queues.get(peer)
+        waiting = queue.waiting if queue is not None else ()
+        for chunk in [chunk for chunk in waiting if chunk.key == key and chunk.index in indices]:
+            self.take_back(peer, chunk)
 
     def forget(self, key: Key) -> None:
         """Nothing of these weights is to be sent any more."""
@@ -240,6 +247,8 @@ class Uploads:
         return min(instants, default=None)
 
     def _delay_s(self, queue: _Queue, now_s: float) -> float:
+        if self._cap is None and queue.bucket is None:
+            return 0.0  # the usual case, asked very often
         buckets = [bucket for bucket in (self._cap, queue.bucket) if bucket is not None]
         return max((bucket.delay_s(now_s) for bucket in buckets), default=0.0)
 

@@ -234,7 +234,7 @@ def _inherited(plan: ReductionPlan, lost: Iterable[range], alive: set[str]) -> d
         raise RunFailedError("none of the executors can add up what the others hold")
     heirs = plan.backups(alive) if chunks else {}
     return {
-        heir: [range(first, first + count) for first, count in runs_of(np.array(inherited))]
+        heir: [range(first, first + count) for first, count in runs_of(inherited)]
         for heir in alive
         if (inherited := [index for index in chunks if heirs[index] == heir])
     }
