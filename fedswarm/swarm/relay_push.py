@@ -6,7 +6,8 @@ to the peers' uplinks; what the source's uplink has left, it sends to everybody 
 schedule, so that nobody has to compute it. The rules:
 
 1. A chunk that was not sent yet goes to an *owner*, who relays it: the peer whose backlog, in seconds of its uplink, is
-   the shortest, and below a bound. The backlog is what it was given and others do not hold yet.
+   the shortest, and below a bound. The backlog is what it was given and others do not hold yet. Whoever says that
+   nothing waits for its uplink gets another chunk in any case: its rate may be underrated.
 2. While all owners have enough to do, the publisher sends a chunk to all itself, to the peer furthest behind first.
 3. When every chunk has been given away, the publisher *steals*: it sends chunks itself that the owner with the longest
    backlog has not sent yet, the last ones first, and relieves the owner of them; only where waiting would take longer.
@@ -55,6 +56,8 @@ class _Member:
     uplink_bps: int
     coming: set[int] = field(default_factory=set)
     """Chunks the publisher sent it and that it does not tell of yet."""
+    idle: bool = False
+    """Whether it said that nothing waits for its uplink, and was given nothing since."""
     duties: OrderedDict[int, float] = field(default_factory=OrderedDict)
     """Chunks it was given to relay to everybody, in that order, and since when."""
 
@@ -67,6 +70,7 @@ class RelayPush:
         self._started_s = now_s
         self._limits = limits
         self._members: dict[str, _Member] = {}
+        self._own_bps = 0
         self._ungiven = deque(order)
         self._own: list[int] = []
         self._lacking = np.zeros(manifest.chunks, dtype=np.int32)
@@ -104,15 +108,12 @@ class RelayPush:
         member.coming.difference_update(fresh.tolist())
         self._lacking[fresh] -= 1
 
-    def hears_load(self, peer: str, uplink_bps: int) -> None:
-        """What a peer knows of its uplink."""
-        if peer in self._members and uplink_bps > 0:
-            self._members[peer].uplink_bps = uplink_bps
-
-    def held_count(self, peer: str) -> int:
-        """How many chunks a peer holds, as far as it told."""
+    def hears_load(self, peer: str, uplink_bps: int, backlog_bytes: int) -> None:
+        """What a peer knows of its uplink, and what waits for it there."""
         member = self._members.get(peer)
-        return 0 if member is None else member.held.count
+        if member is not None:
+            member.uplink_bps = uplink_bps or member.uplink_bps
+            member.idle = backlog_bytes == 0
 
     @property
     def members(self) -> list[str]:
@@ -127,9 +128,10 @@ class RelayPush:
         ``audience`` is how many peers may want the weights in the end: the first that come must not be given as much
         to do as if they were the last, nor what is to be sent to all.
         """
+        self._own_bps = own_bps
         push = self._give_away(able, audience, now_s)
         if push is None and (len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S):
-            push = self._send_own(able) or self._steal(able, own_bps) or self._rest(able, now_s)
+            push = self._send_own(able) or self._steal(able) or self._rest(able, now_s)
         if push is not None:
             self._members[push.peer].coming.add(push.index)
         return push
@@ -146,12 +148,13 @@ class RelayPush:
             if peer in able and not member.held.bits[index] and index not in member.coming:
                 backlog_s = self._backlog_s(member, audience)
                 work_s = size_bits * (audience - 1) / self._bps(member)
-                if backlog_s == 0 or backlog_s + work_s <= self._limits.owner_backlog_s:
+                if not backlog_s or member.idle or backlog_s + work_s <= self._limits.owner_backlog_s:
                     best = min(best or (backlog_s, peer), (backlog_s, peer))
         if best is None:
             return None
         self._ungiven.popleft()
         self._members[best[1]].duties[index] = now_s
+        self._members[best[1]].idle = False
         return Push(best[1], index, relay=True, relieved=None)
 
     def _send_own(self, able: set[str]) -> Push | None:
@@ -164,14 +167,14 @@ class RelayPush:
                 return Push(self._furthest_behind(lacking), index, relay=False, relieved=None)
         return None
 
-    def _steal(self, able: set[str], own_bps: int) -> Push | None:
+    def _steal(self, able: set[str]) -> Push | None:
         """Takes a chunk off the owner with the longest backlog, where that is soon enough to help."""
         if self._ungiven:
             return None
         owners = sorted(((self._backlog_s(m, 0), peer) for peer, m in self._members.items() if m.duties), reverse=True)
         for backlog_s, owner in owners:
             for index in reversed(self._members[owner].duties):
-                takes_s = 8 * self._manifest.chunk_size(index) / (own_bps or FIRST_GUESS_BPS)
+                takes_s = 8 * self._manifest.chunk_size(index) / (self._own_bps or FIRST_GUESS_BPS)
                 if backlog_s <= STEAL_FACTOR * takes_s + STEAL_MARGIN_S:
                     break
                 lacking = self._lacks(index, able)
@@ -223,6 +226,6 @@ class RelayPush:
         others = self._lacking[duties] - ~member.held.bits[duties] + to_come
         return 8 * int(others.sum()) * self._manifest.chunk_bytes / self._bps(member)
 
-    @staticmethod
-    def _bps(member: _Member) -> int:
-        return member.uplink_bps or FIRST_GUESS_BPS
+    def _bps(self, member: _Member) -> int:
+        """Of a peer that does not know its uplink yet we think that it is like our own."""
+        return member.uplink_bps or max(self._own_bps, FIRST_GUESS_BPS)

@@ -179,7 +179,7 @@ class Serving:
         neighbour.uplink_bps = load.uplink_bps or neighbour.uplink_bps
         neighbour.backlog_bytes = load.backlog_bytes
         for push in self._pushes.values():
-            push.hears_load(neighbour.name, load.uplink_bps)
+            push.hears_load(neighbour.name, load.uplink_bps, load.backlog_bytes)
 
     def heard_relieve(self, neighbour: Neighbour, message: Relieve) -> None:
         """The publisher itself sends chunks that were ours to relay."""

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from fedswarm import events
 from fedswarm.errors import StoppedError
 from fedswarm.rounds import wire
+from fedswarm.swarm.slices import UNKNOWN_RATES
 from fedswarm.v1 import aggregator_pb2 as pb
 from services.aggregator import main, servicer
 from services.aggregator.executor_session import ExecutorSession
@@ -111,7 +112,7 @@ async def test_status_tells_where_the_run_stands(house: Any) -> None:
 
 
 async def test_an_idle_session_carries_heartbeats_and_ends_when_told() -> None:
-    session = ExecutorSession("1", "h:1", 0.0)
+    session = ExecutorSession("1", "h:1", UNKNOWN_RATES, 0.0)
     outgoing = session.outgoing(heartbeat_s=0.01)
     assert (await anext(outgoing)).event == events.DUMMY_EVENT
     session.send(pb.AggregatorMessage(event=events.UPDATE_MODEL))

@@ -148,7 +148,8 @@ class Shop:
         self.foreman.receive(wire.model_test_message(msg.SendTest("3", lease_id, version, (0, 1))))
 
     def order_sum(self, order_id: int, round_index: int) -> None:
-        self.foreman.receive(wire.upload_message(msg.OrderUpload("3", order_id, round_index, (1,), ((5, 0.5),))))
+        part = msg.SumPart("3", (1,), ((5, 0.5),))
+        self.foreman.receive(wire.upload_message(msg.OrderSum(order_id, round_index, (part,)), part))
 
     def close_round(self, round_index: int) -> None:
         body = pb.RoundClosed(round=round_index)
