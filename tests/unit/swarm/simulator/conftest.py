@@ -25,6 +25,7 @@ class Puppet:
         self.welcoming = True
         self.wake_s: float | None = None
         self.stubborn = False
+        self.answers: list[Instruction] = []
         self._timeline = timeline
 
     def handle(self, event: Event, now_s: float) -> list[Instruction]:
@@ -32,9 +33,10 @@ class Puppet:
         self.told.append((now_s, event))
         if isinstance(event, Tick) and not self.stubborn:
             self.wake_s = None
+        answers, self.answers = self.answers, []
         if isinstance(event, FrameArrived):
             return [Acknowledge(event.peer, event.key, event.index, Verdict.UNWANTED)]
-        return []
+        return answers
 
     def welcomes(self, peer: str) -> bool:
         return self.welcoming
@@ -78,3 +80,8 @@ class Stage:
 @pytest.fixture
 def stage() -> Callable[..., Stage]:
     return Stage
+
+
+@pytest.fixture
+def puppet() -> type[Puppet]:
+    return Puppet
