@@ -24,6 +24,8 @@ from fedswarm.swarm.state import State
 LOOK_AROUND: Final = Intention("look around")
 LOOK_EVERY_S: Final = 0.1
 FIRST_LOOK_S: Final = 0.02
+REFILL_LOAD: Final = 0.75
+"""A neighbour of whose window more than this share is in use is not asked again yet: few large requests cost less."""
 
 
 class Fetching:
@@ -272,8 +274,8 @@ class Fetching:
         self._requests.take_back(content, index, but=neighbour.name)
 
     def go_on(self, content: Content, neighbour: Neighbour) -> None:
-        """After a chunk was accepted and passed on: ends the fetch, or asks for more."""
-        if not self._finished(content):
+        """After a chunk was accepted and passed on: ends the fetch, or asks for more, several chunks at a time."""
+        if not self._finished(content) and neighbour.load <= REFILL_LOAD:
             self._requests.fill([neighbour])
 
     def _count_stray(self, neighbour: Neighbour, excused: bool) -> None:

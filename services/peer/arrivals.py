@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Final
 from urllib.parse import unquote
 
 import grpc
@@ -21,6 +22,9 @@ from fedswarm.swarm.wire import MAX_MESSAGES, encode_receipts
 from services.peer.deliveries import CALLER_KEY
 from services.peer.links import Links
 from services.peer.traffic import Meter
+
+# Frames that come faster than this are receipted together: each message of its own costs as much as a small frame.
+RECEIPTS_EVERY_S: Final = 0.004
 
 
 class Arrivals:
@@ -125,4 +129,5 @@ class Arrival:
                 letter = encode_receipts(waiting)
                 await self._context.write(letter)
                 self._meter.control_sent += len(letter)
+                await asyncio.sleep(RECEIPTS_EVERY_S)
             await self._wake.wait()

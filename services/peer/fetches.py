@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.errors import WireError
-from fedswarm.swarm.bitfield import Bitfield
 from fedswarm.swarm.manifest import Manifest
 from fedswarm.swarm.store import Holding
 
@@ -53,7 +52,7 @@ class Fetch:
         """Ends the fetch, by an error if need be."""
         self._holding = holding
         self._sink = sink
-        self._held = Bitfield(manifest.chunks)
+        self._held = np.zeros(manifest.chunks, dtype=np.bool_)
         self._wanted = np.arange(manifest.chunks) if indices is None else np.unique(np.asarray(indices, dtype=np.intp))
         if indices is not None and len(indices) and not (0 <= min(indices) <= max(indices) < manifest.chunks):
             raise WireError(f"{manifest.key} has chunks 0 to {manifest.chunks - 1}, wanted are {sorted(indices)}")
@@ -85,14 +84,14 @@ class Fetch:
     def result(self, *, writable: bool) -> Fetched:
         """What was brought."""
         vector = None if self._holding is None or self._sink else self._holding.vector(writable=writable)
-        return Fetched(vector, self._held.bits, self._complete)
+        return Fetched(vector, self._held, self._complete)
 
     @property
     def _complete(self) -> bool:
-        return bool(self._held.bits[self._wanted].all())
+        return bool(self._held[self._wanted].all())
 
     def _take(self, index: int, payload: memoryview) -> None:
-        self._held.add_run(index, 1)
+        self._held[index] = True
         if self._sink is not None:
             try:
                 self._sink(index, payload)

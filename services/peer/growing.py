@@ -28,7 +28,7 @@ class Growing:
             raise WireError(
                 f"{len(payload)} bytes are not chunk {index} of {manifest.key}, which has {manifest.chunks}"
             )
-        if self._holding.held.bits[index]:
+        if self._holding.held[index]:
             raise WireError(f"chunk {index} of {manifest.key} is final already")
         self._holding.put(index, payload)
         self._feed(BecameFinal(manifest.key, index, blake3(payload).digest()))

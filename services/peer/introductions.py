@@ -99,7 +99,7 @@ def progress_of(store: ChunkStore, traffic: Traffic) -> Progress:
     holdings = [store.get(key) for key in held if key.round == newest]
     return Progress(
         round=newest,
-        held_chunks=sum(holding.held.count for holding in holdings if holding is not None),
+        held_chunks=sum(int(holding.held.sum()) for holding in holdings if holding is not None),
         wanted_chunks=sum(holding.manifest.chunks for holding in holdings if holding is not None),
         sent_bytes=traffic.sent,
         received_bytes=traffic.received,

@@ -14,6 +14,8 @@ from fedswarm.swarm.messages import Goodbye, Hello, Message
 from fedswarm.swarm.wire import MAX_MESSAGES, decode_letter, encode_letter
 from services.peer.traffic import Meter
 
+LETTERS_EVERY_S: Final = 0.004
+"""What is said faster than this goes out in one letter: each message of its own costs as much as a small frame."""
 FAREWELL_S: Final = 0.2
 _LETTER_BYTES: Final = 1024 * 1024
 _MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
@@ -134,6 +136,8 @@ class Link:
                     letter = self._next_letter()
                     await wire.write(letter)
                     self._meter.control_sent += len(letter)
+                    if not self._closing:
+                        await asyncio.sleep(LETTERS_EVERY_S)
                 if self._closing:
                     return
                 await self._wake.wait()
