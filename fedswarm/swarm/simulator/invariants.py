@@ -159,17 +159,16 @@ class Invariants:
 
     def _flight_fault(self, host: Host, ledger: Ledger, sent: Deliver, now_s: float) -> str | None:
         """Frames to peers that give no receipts for long do not count: nobody waits for them."""
-        chunk_bytes = self._chunk_bytes(sent.key)
-        flying = chunk_bytes + sum(
-            self._chunk_bytes(key)
+        flying = self._size(sent.key, sent.index) + sum(
+            self._size(key, index)
             for relation in ledger.relations.values()
             if now_s - relation.heard_s < _STALLED_S
-            for key, _ in relation.flying
+            for key, index in relation.flying
         )
         bound: float = self._limits.most_inflight_bytes
         if host.hello.uplink_bps:
             bound = min(bound, host.hello.uplink_bps / 8 * self._limits.inflight_s)
-        bound = max(bound, 2 * chunk_bytes)
+        bound = max(bound, 2 * self._seen.weights[sent.key].manifest.chunk_bytes)
         return f"has {flying} bytes under way, allowed are {bound:.0f}" if flying > bound else None
 
     def _acceptance_fault(self, ledger: Ledger, event: Event, accepted: Accept) -> str | None:
@@ -268,8 +267,8 @@ class Invariants:
     def _now_s(self) -> float:
         return self._seen.timeline.now_s
 
-    def _chunk_bytes(self, key: Key) -> int:
-        return self._seen.weights[key].manifest.chunk_bytes
+    def _size(self, key: Key, index: int) -> int:
+        return self._seen.weights[key].manifest.chunk_size(index)
 
     def _breach(self, host: Host, what: Event | Instruction, fault: str) -> None:
         other = getattr(what, "peer", host.name)
