@@ -6,7 +6,7 @@
 A thousand clients share the embedded images (Dirichlet 0.3) and the default device population. Each policy plays the
 same job with each seed, whole, in one process (``single_process.py``): what takes time is simulated, so the machine's
 speed plays no part. Reported are virtual hours until the test accuracy first reaches the target (median and range over
-seeds, and how many seeds reach it), rounds, and the accuracy of the last round.
+seeds, and how many seeds reach it), the rounds until then, and the accuracy of the last round.
 
 The papers' claims to compare with: Oort 1.2 to 14.1 times faster than random (OSDI'21), PyramidFL 2.7 to 13.7 times
 faster than Oort (MobiCom'22). They are for larger models, real data and more rounds than this.
@@ -28,7 +28,7 @@ from typing import Any
 from single_process import run_job
 
 from fedswarm.jobs.schema import Job
-from fedswarm.records.schema import RoundSummary, TestResult
+from fedswarm.records.schema import TestResult
 
 POLICIES: dict[str, dict[str, Any]] = {
     "random": {"selection": {"policy": "random"}},
@@ -44,17 +44,18 @@ POLICIES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One run: the accuracy at instants of the virtual clock, and how it ended."""
+    """One run: the accuracy at instants of the virtual clock, after so many rounds each."""
 
     policy: str
     seed: int
+    rounds: tuple[int, ...]
     hours: tuple[float, ...]
     accuracy: tuple[float, ...]
-    rounds: int
 
-    def reach(self, target: float) -> float | None:
-        """Hours until the accuracy is first at least ``target``; None if it never is."""
-        return next((h for h, a in zip(self.hours, self.accuracy, strict=True) if a >= target), None)
+    def reach(self, target: float) -> tuple[float, int] | None:
+        """Hours and rounds until the accuracy is first at least ``target``; None if it never is."""
+        tests = zip(self.hours, self.rounds, self.accuracy, strict=True)
+        return next(((hours, rounds) for hours, rounds, accuracy in tests if accuracy >= target), None)
 
 
 def job_for(policy: str, seed: int, rounds: int, model: str) -> Job:
@@ -83,25 +84,28 @@ def play(policy: str, seed: int, rounds: int, model: str) -> Curve:
     return Curve(
         policy=policy,
         seed=seed,
+        rounds=tuple(test.round for test in tests),
         hours=tuple(test.clock_s / 3600 for test in tests),
         accuracy=tuple(test.top1 for test in tests),
-        rounds=sum(isinstance(record, RoundSummary) for record in records),
     )
 
 
 def summarise(curves: list[Curve], target: float) -> dict[str, Any]:
     """The row of one policy."""
-    reached = sorted(hours for curve in curves if (hours := curve.reach(target)) is not None)
+    reached = sorted(at for curve in curves if (at := curve.reach(target)) is not None)
+    hours, rounds = [at[0] for at in reached], [at[1] for at in reached]
     last = [curve.accuracy[-1] for curve in curves]
     return {
         "policy": curves[0].policy,
-        "hours_to_target": round(median(reached), 3) if reached else None,
-        "hours_range": [round(reached[0], 3), round(reached[-1], 3)] if reached else None,
+        "hours_to_target": round(median(hours), 3) if reached else None,
+        "hours_range": [round(min(hours), 3), round(max(hours), 3)] if reached else None,
+        "rounds_to_target": median(rounds) if reached else None,
+        "rounds_range": [min(rounds), max(rounds)] if reached else None,
         "seeds_that_reached_it": f"{len(reached)} of {len(curves)}",
         "final_accuracy": round(median(last), 4),
         "final_accuracy_range": [round(min(last), 4), round(max(last), 4)],
         "total_hours": round(median(curve.hours[-1] for curve in curves), 3),
-        "rounds": curves[0].rounds,
+        "rounds": curves[0].rounds[-1],
     }
 
 

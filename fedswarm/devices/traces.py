@@ -22,9 +22,9 @@ from fedswarm.devices.trace_rules import CYCLE_S, LINK_RATE_MAX
 
 Floats = NDArray[np.float64]
 
-# Searches of one block stay in a core's cache: larger and smaller blocks were slower.
+# One block of searches, or of rows filled, stays in a core's cache: larger and smaller blocks were slower.
 BLOCK_CLIENTS: Final = 16_384
-BLOCK_ROWS: Final = 4_096
+BLOCK_ROWS: Final = 256
 # Battery level from which on a device computes with so many tenths of its speed.
 BATTERY_LEVELS: Final = np.asarray([10.0, 30.0, 50.0, 70.0])
 BATTERY_TENTHS: Final = np.asarray([4.0, 6.0, 8.0, 9.0, 10.0])

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
 ATTEMPTS: Final = 100
-_LEAST_DEFAULT_DEGREE: Final = 4
 
 
 class SplicedFamily(ABC):
@@ -75,11 +74,12 @@ class KRegular(SplicedFamily):
     @property
     def least_degree(self) -> int:
         """The degree, or the least default."""
-        return _LEAST_DEFAULT_DEGREE if self.degree is None else self.degree
+        return default_degree(1) if self.degree is None else self.degree
 
     def build(self, names: Sequence[str], seed: int) -> Topology:
         """A random regular graph; raises :class:`TopologyError` when no connected one has this degree and size."""
-        peers, degree = len(names), self._exact_degree(len(names))
+        peers = _count(names)
+        degree = self._exact_degree(peers)
         if degree == peers - 1:
             return Complete().build(names, seed)
         if degree == 2:  # connected, it can only be one cycle
@@ -130,15 +130,20 @@ class SmallWorld(SplicedFamily):
         """Raises :class:`TopologyError` for an odd or too large degree, or a probability outside 0..1."""
         import networkx as nx
 
-        peers = len(names)
+        peers = _count(names)
         if self.degree < 2 or self.degree % 2 or self.degree >= peers:
             raise TopologyError(
                 f"a small world of degree {self.degree} among {peers} peers: take an even number from 2 to {peers - 1}"
             )
         _check_probability("rewiring", self.rewiring)
         fault = f"no connected graph in {ATTEMPTS} draws of {self}: raise the degree or lower rewiring"
-        draw = lambda key: nx.watts_strogatz_graph(peers, self.degree, self.rewiring, seed=key)  # noqa: E731
-        return _first_connected(names, draw, seed, "small_world", fault)
+        return _first_connected(
+            names,
+            lambda key: nx.watts_strogatz_graph(peers, self.degree, self.rewiring, seed=key),
+            seed,
+            "small_world",
+            fault,
+        )
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ class Torus(SplicedFamily):
         """Peers fill the rows in order; raises :class:`TopologyError` unless both sides are at least 3."""
         import networkx as nx
 
-        peers = len(names)
+        peers = _count(names)
         rows = self.rows or max(side for side in range(1, math.isqrt(peers) + 1) if peers % side == 0)
         if peers % rows or min(rows, peers // rows) < 3:
             side = max(3, math.isqrt(peers))
@@ -188,14 +193,15 @@ class ErdosRenyi:
         """Draws until the graph is connected; raises :class:`TopologyError` when that is too unlikely."""
         import networkx as nx
 
-        peers = len(names)
+        peers = _count(names)
         _check_probability("probability", self.probability)
         fault = (
             f"no connected graph in {ATTEMPTS} draws of {peers} peers linked with probability {self.probability}: "
             f"raise it above ln N / N = {math.log(peers) / peers:.3g}"
         )
-        draw = lambda key: nx.gnp_random_graph(peers, self.probability, seed=key)  # noqa: E731
-        return _first_connected(names, draw, seed, "erdos_renyi", fault)
+        return _first_connected(
+            names, lambda key: nx.gnp_random_graph(peers, self.probability, seed=key), seed, "erdos_renyi", fault
+        )
 
     def join(self, topology: Topology, name: str, seed: int) -> Topology:
         """The newcomer is linked to each peer with the probability, to one at least."""
@@ -276,6 +282,12 @@ def _first_connected(
 def _named(names: Sequence[str], graph: nx.Graph) -> Topology:
     """The topology of a graph whose nodes are positions in ``names``."""
     return Topology.of(names, ((names[i], names[j]) for i, j in graph.edges))
+
+
+def _count(names: Sequence[str]) -> int:
+    if not names:
+        raise TopologyError("a topology needs at least one peer")
+    return len(names)
 
 
 def _draws(seed: int, purpose: str, peers: int) -> np.random.Generator:

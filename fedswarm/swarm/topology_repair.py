@@ -73,8 +73,8 @@ class Repair:
         for part in rest:
             self.connect(min(first, key=self._fewest), min(part, key=self._fewest))
             first |= part
-        pairs = ((name, other) for name, others in self._neighbours.items() for other in others)
-        return Topology.of(self._neighbours, pairs)
+        edges = ((name, other) for name, others in self._neighbours.items() for other in others if name < other)
+        return Topology(self.names, frozenset(edges))
 
     def _fewest(self, name: str) -> tuple[int, str]:
         return self.degree(name), name

@@ -100,6 +100,12 @@ def test_down_to_one_peer_and_up_again(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", [family for family, _ in STARTS], ids=str)
+def test_nobody_is_no_topology(family: Family) -> None:
+    with pytest.raises(TopologyError):
+        built(family, 0)
+
+
+@pytest.mark.parametrize("family", [family for family, _ in STARTS], ids=str)
 def test_strangers_cannot_leave_nor_members_join_nor_the_last_one_leave(family: Family) -> None:
     topology = built(family, 16)
     with pytest.raises(TopologyError, match="no peer 'x'"):
