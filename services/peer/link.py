@@ -47,6 +47,7 @@ class Link:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._closing = ""
+        self._ending = asyncio.Event()
         self._said_goodbye = False
 
     @property
@@ -74,6 +75,7 @@ class Link:
         if not self._said_goodbye:
             self.send(Goodbye(reason))
         self._closing = reason
+        self._ending.set()
         self._wake.set()
 
     async def run(
@@ -86,17 +88,18 @@ class Link:
         """
         transmitter = asyncio.create_task(self._transmit(wire))
         receiver = asyncio.create_task(self._receive(wire, hear))
+        ending = asyncio.create_task(self._ending.wait())
         try:
-            await asyncio.wait((receiver, transmitter), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((receiver, transmitter, ending), return_when=asyncio.FIRST_COMPLETED)
             if self._closing:
                 await self._part(transmitter, receiver, last_word)
             if receiver.done():
                 return receiver.result()
             return self._closing or "it cannot be written to"
         finally:
-            transmitter.cancel()
-            receiver.cancel()
-            await asyncio.gather(transmitter, receiver, return_exceptions=True)
+            for task in (transmitter, receiver, ending):
+                task.cancel()
+            await asyncio.gather(transmitter, receiver, ending, return_exceptions=True)
 
     async def _part(
         self,
