@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.messages import (
@@ -27,7 +27,7 @@ from fedswarm.swarm.messages import (
 
 MessageSize = Callable[[Message], int]
 
-# A field's tag and length, and the numbers of this protocol, which mostly fit two bytes of a varint.
+# A field's tag and length, and a number beside it; all numbers that matter here fit two bytes of a varint.
 _FIELD, _NUMBER = 2, 2
 RECEIPT_BYTES = 16
 FRAME_HEADER_BYTES = 24
@@ -41,11 +41,11 @@ def estimated_bytes(message: Message) -> int:
 def _body_bytes(message: Message) -> int:
     match message:
         case Have(key, runs):
-            return _key_bytes(key) + 2 * _NUMBER * len(runs)
+            return _key_bytes(key) + _FIELD + sum(map(_numbers_bytes, runs))
         case Want(key, indices) | Cancel(key, indices) | Lack(key, indices):
-            return _key_bytes(key) + _NUMBER * len(indices)
+            return _key_bytes(key) + _FIELD + _numbers_bytes(indices)
         case Relieve(key, peer, indices):
-            return _key_bytes(key) + _FIELD + len(peer) + _NUMBER * len(indices)
+            return _key_bytes(key) + _FIELD + len(peer) + _FIELD + _numbers_bytes(indices)
         case Bitfield(key, bits):
             return _key_bytes(key) + _FIELD + len(bits)
         case Final(key, _, digests):
@@ -68,6 +68,10 @@ def _body_bytes(message: Message) -> int:
 
 def _key_bytes(key: Key) -> int:
     return 2 * _FIELD + _NUMBER + len(key.source)
+
+
+def _numbers_bytes(numbers: Iterable[int]) -> int:
+    return sum(1 if number < 128 else 2 for number in numbers)
 
 
 def _address_bytes(address: Address) -> int:

@@ -75,7 +75,7 @@ def test_letters_do_not_wait_behind_frames_but_frames_wait_for_letters(stage) ->
     play.link("a", "b")
     give(a)
     begun_s = play.timeline.now_s
-    letter = Have(KEY, ((0, 1),) * 25_000)  # 100,000 bytes: a tenth of a second
+    letter = Have(KEY, ((200, 200),) * 25_000)  # 100,000 bytes: a tenth of a second
     play.order(a, Deliver("b", KEY, 0, False), Send("b", letter))
     play.order(a, Deliver("b", KEY, 1, False))
     play.run(10.0)
