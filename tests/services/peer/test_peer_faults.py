@@ -12,67 +12,14 @@ from fedswarm.clock import WallClock
 from fedswarm.errors import IntegrityError, RunFailedError
 from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.frame import encode_frame
-from fedswarm.swarm.handshake import PROTOCOL
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key
-from fedswarm.swarm.messages import Address, Bitfield, Hello, Interested, Unchoke, Want
+from fedswarm.swarm.messages import Bitfield, Interested, Receipt, Unchoke, Verdict, Want
 from fedswarm.swarm.shaping import Caps, LinkShape
 from fedswarm.swarm.token_bucket import ConstantRate
-from fedswarm.swarm.wire import encode_letter
-from services.peer.deliveries import CALLER_KEY, DELIVER_METHOD
-from services.peer.links import LINK_METHOD
+from fedswarm.swarm.wire import MAX_MESSAGES
 
 MIB = 1024 * 1024
-
-
-class Stranger:
-    """A peer by hand: links, says what the test tells it to, and never reads a frame."""
-
-    def __init__(self, name: str, target: str) -> None:
-        self.name = name
-        self.streams = 0
-        self._channel = grpc.aio.insecure_channel(target)
-        self._server = grpc.aio.server()
-        self.call: Any = None
-
-    async def link(self, *messages: Any, hello: Hello | None = None) -> None:
-        handlers = {"Deliver": grpc.stream_stream_rpc_method_handler(self._never_read)}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("fedswarm.v1.Peer", handlers),))
-        port = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
-        self.call = self._channel.stream_stream(LINK_METHOD)()
-        await self.say(hello or Hello(PROTOCOL, "test-job", Address(self.name, f"127.0.0.1:{port}")))
-        await self.call.read()
-        for message in messages:
-            await self.say(message)
-
-    async def say(self, message: Any) -> None:
-        await self.call.write(encode_letter([message]))
-
-    def deliver(self) -> Any:
-        return self._channel.stream_stream(DELIVER_METHOD)(metadata=((CALLER_KEY, self.name),))
-
-    async def _never_read(self, _: Any, context: Any) -> None:
-        self.streams += 1
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        await self._channel.close()
-        await self._server.stop(0)
-
-
-@pytest.fixture
-async def stranger(town: Any) -> Any:
-    strangers: list[Stranger] = []
-
-    async def make(name: str, target: str, *messages: Any, hello: Hello | None = None) -> Stranger:
-        strangers.append(Stranger(name, target))
-        await strangers[-1].link(*messages, hello=hello)
-        return strangers[-1]
-
-    yield make
-    for one in strangers:
-        await one.close()
 
 
 # ---- bytes ----------------------------------------------------------------------------------------------------------
@@ -128,16 +75,15 @@ async def test_a_letter_that_is_none_bans_its_sender(town: Any, stranger: Any) -
     assert not node._welcomes("odd")
 
 
-async def test_a_caller_that_is_not_linked_delivers_nothing(town: Any, vector: Any) -> None:
+async def test_a_caller_that_is_not_linked_delivers_nothing(town: Any, make_stranger: Any) -> None:
     node = await town.node("p0")
-    unlinked = Stranger("unlinked", town.targets["p0"])
+    unlinked = make_stranger("unlinked", town.targets["p0"])
     call = unlinked.deliver()
     await call.write(encode_frame(Key(1, "unlinked"), 0, False, b"payload"))
     with pytest.raises(grpc.aio.AioRpcError, match="link first") as refused:
         await call.read()
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert node.traffic.wasted == 0
-    await unlinked.close()
 
 
 async def test_chunks_that_nobody_wanted_are_not_kept(town: Any, stranger: Any) -> None:
@@ -272,11 +218,7 @@ async def test_a_lost_link_is_dialled_again(town: Any) -> None:
     town.introduce("one", "two")
     await town.linked("one", "two")
     first = one._links.get("two")
-    await town.servers["two"].stop(0)
-    await town.until(lambda: one._links.get("two") is None)
-    server = town.servers["two"] = type(town.servers["two"])()
-    town.nodes["two"].register(server)
-    await server.start("127.0.0.1", int(town.targets["two"].rpartition(":")[2]))
+    await town.restart_server("two")
     await town.until(lambda: one._links.get("two") not in (None, first))
 
 
@@ -290,16 +232,14 @@ async def test_a_node_takes_a_bounded_number_of_links(town: Any) -> None:
 
 
 async def test_a_node_that_has_not_started_sends_peers_away(town: Any) -> None:
-    sleeper = type(town.nodes.get("x") or await town.node("x"))("sleeper", "test-job")
-    server = type(town.servers["x"])()
-    sleeper.register(server)
-    town.targets["sleeper"] = f"127.0.0.1:{await server.start('127.0.0.1', 0)}"
-    town.introduce("x", "sleeper")
-    await town.until(lambda: town.nodes["x"]._links._dials)
-    await town.until(lambda: not town.nodes["x"]._links._dials)
-    await sleeper.start(town.targets["sleeper"])
-    await town.until(lambda: sleeper.links == ("x",))
-    town.nodes["sleeper"], town.servers["sleeper"] = sleeper, server
+    early = await town.node("early")
+    await town.register("late")
+    town.introduce("early", "late")
+    await town.until(lambda: early._links._dials)
+    await town.until(lambda: not early._links._dials)
+    assert early.links == ()
+    await town.nodes["late"].start(town.targets["late"])
+    await town.linked("early", "late")
 
 
 # ---- readers --------------------------------------------------------------------------------------------------------
@@ -336,19 +276,11 @@ async def test_a_reader_that_never_reads_costs_bounded_memory(town: Any, vector:
 async def test_a_sender_that_reads_no_receipts_is_cut_off(town: Any, stranger: Any) -> None:
     node = await town.node("p0")
     odd = await stranger("odd", town.targets["p0"])
-    call = odd.deliver()
-    await call.write(encode_frame(Key(1, "odd"), 0, False, b""))
+    await odd.deliver().write(encode_frame(Key(1, "odd"), 0, False, b""))
     await town.until(lambda: "odd" in node._arrivals._open)
-    arrival = node._arrivals._open["odd"]
-    for _ in range(1025):
-        arrival.acknowledge(arrival._receipts[0] if arrival._receipts else _receipt())
+    for _ in range(MAX_MESSAGES + 1):
+        node._arrivals.acknowledge("odd", Receipt(Key(1, "odd"), 0, Verdict.UNWANTED))
     await town.until(lambda: "odd" not in node._arrivals._open)
-
-
-def _receipt() -> Any:
-    from fedswarm.swarm.messages import Receipt, Verdict
-
-    return Receipt(Key(1, "odd"), 0, Verdict.UNWANTED)
 
 
 async def test_downloads_keep_to_their_rate(town: Any, vector: Any) -> None:
