@@ -38,6 +38,10 @@ class Access:
         self._down_free_s = 0.0
         self._letter_free_s = 0.0
 
+    def change(self, factor: float) -> None:
+        """From now on the line is ``factor`` times as fast; what was given to it already is not affected."""
+        self.rates = self.rates.scaled(factor)
+
     def send_letter(self, now_s: float, size_bytes: int) -> float:
         """The instant at which the last byte of a letter leaves."""
         takes_s = 8 * size_bytes / self.rates.up_bps

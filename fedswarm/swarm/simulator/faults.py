@@ -48,6 +48,8 @@ class Fault(Enum):
     """Nobody is introduced any more; for good."""
 
 
+_SLOWNESS = 0.1
+
 DECEITS = frozenset(
     {
         Fault.CORRUPTION,
@@ -91,9 +93,7 @@ class Injector:
             self._world.busy_until(injection.at_s + (injection.lasts_s if injection.lasts_s < inf else 0.0))
 
     def inject(self, injection: Injection) -> None:
-        """Lets it happen now."""
-        if injection.fault in DECEITS:
-            self.culprits.update(injection.hosts)
+        """Lets it happen now; hosts that are not there are spared."""
         if injection.fault is Fault.TRACKER_DEATH:
             self._world.tracker.alive = False
         if injection.fault is Fault.PARTITION:
@@ -118,9 +118,8 @@ class Injector:
                 world.freeze(host.name)
                 self._later(injection, world.thaw, host.name)
             case Fault.SLOW:
-                usual = host.access.rates
-                host.access.rates = usual.scaled(0.1)
-                self._later(injection, setattr, host.access, "rates", usual)
+                host.access.change(_SLOWNESS)
+                self._later(injection, host.access.change, 1 / _SLOWNESS)
             case Fault.LINK_RESET:
                 for end in list(host.ends.values()):
                     world.network.reset_link(end, "connection reset")
@@ -131,6 +130,7 @@ class Injector:
                 self._deceive(host, injection)
 
     def _deceive(self, host: Host, injection: Injection) -> None:
+        self.culprits.add(host.name)
         weights = list(self._world.weights.values())
         chunks = {one.manifest.key: one.manifest.chunks for one in weights}
         deceits: dict[Fault, Callable[[], Deceit]] = {
