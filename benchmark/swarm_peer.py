@@ -68,7 +68,7 @@ async def run_seed(options: argparse.Namespace, child: Child) -> None:
     options.manifest.write_bytes(manifest_to_proto(manifest).SerializeToString())
     async with member(options) as (node, target):
         await asyncio.to_thread(child.meet, target=target)
-        await node.start(target)
+        await node.start(target, [target])
         node.publish(manifest, data, spreading=Spreading.ANSWER if options.direct else Spreading.PUSH)
         await asyncio.to_thread(child.await_go)
         await asyncio.to_thread(child.await_stop)
