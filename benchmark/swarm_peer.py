@@ -14,6 +14,7 @@ from blake3 import blake3
 from trial.child import Child
 
 from fedswarm.clock import WallClock
+from fedswarm.swarm.chunks import chunk_bytes_for
 from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Manifest, build_manifest
 from fedswarm.swarm.shaping import Caps, LinkShape
@@ -64,7 +65,8 @@ async def member(options: argparse.Namespace) -> AsyncIterator[Member]:
 async def run_seed(options: argparse.Namespace, child: Child) -> None:
     """Publishes the data and serves them."""
     data = np.fromfile(options.data, np.float32)
-    manifest = build_manifest(data, job=JOB, round_index=0, source=SEED, schema_hash="")
+    size = chunk_bytes_for(data.nbytes, slow_links=not options.direct)
+    manifest = build_manifest(data, job=JOB, round_index=0, source=SEED, schema_hash="", chunk_bytes=size)
     options.manifest.write_bytes(manifest_to_proto(manifest).SerializeToString())
     async with member(options) as (node, target):
         await asyncio.to_thread(child.meet, target=target)

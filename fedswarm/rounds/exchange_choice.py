@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from fedswarm.jobs.exchange_sections import ExchangeSection
+from fedswarm.swarm.chunks import chunk_bytes_for
 
 # Below this much traffic in all, asking around costs more than the source's uplink does.
 SWARM_FROM_BYTES: Final = 4 * 1024 * 1024
 REDUCE_FROM_BYTES: Final = 64 * 1024 * 1024
 SUM_WEIGHT_BYTES: Final = 8
+SLOW_MBPS: Final = 100.0
 
 
 def spreads_by_peers(section: ExchangeSection, total_bytes: int, executors: int) -> bool:
@@ -33,6 +35,10 @@ def reduces_by_peers(section: ExchangeSection, weights: int, executors: int) -> 
     return executors > 2 and weights * SUM_WEIGHT_BYTES * (executors - 1) >= REDUCE_FROM_BYTES
 
 
-def chosen_chunk_bytes(section: ExchangeSection) -> int | None:
-    """The job's chunk size in bytes; None lets it follow the size of the weights."""
-    return None if isinstance(section.chunk_kib, str) else section.chunk_kib * 1024
+def chosen_chunk_bytes(section: ExchangeSection, total_bytes: int) -> int:
+    """The chunk size, in bytes, of weights of ``total_bytes``: the job's, or one that fits their size and the links."""
+    if not isinstance(section.chunk_kib, str):
+        return section.chunk_kib * 1024
+    shaping = section.shaping
+    is_slow = shaping.link != "none" or (shaping.up_mbps is not None and shaping.up_mbps <= SLOW_MBPS)
+    return chunk_bytes_for(total_bytes, slow_links=is_slow)

@@ -36,6 +36,8 @@ STEAL_MARGIN_S: Final = 0.1
 NEGLECT_FACTOR: Final = 4.0
 FIRST_GUESS_BPS: Final = 8_000_000
 AUDIENCE_WAIT_S: Final = 0.25
+MOST_WHILE_WAITING: Final = 2
+LEAST_BACKLOG_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class RelayPush:
         """
         self._own_bps = own_bps
         push = self._give_away(able, audience, now_s)
-        if push is None and (len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S):
+        if push is None and self._complete(audience, now_s):
             push = self._send_own(able) or self._steal(able) or self._rest(able, now_s)
         if push is not None:
             self._members[push.peer].coming.add(push.index)
@@ -142,20 +144,34 @@ class RelayPush:
         if not self._ungiven:
             return None
         index = self._ungiven[0]
-        size_bits = 8 * self._manifest.chunk_size(index)
+        limit_s = self._backlog_limit_s(audience)
+        waiting = not self._complete(audience, now_s)
         best: tuple[float, str] | None = None
         for peer, member in self._members.items():
-            if peer in able and not member.held.bits[index] and index not in member.coming:
-                backlog_s = self._backlog_s(member, audience)
-                work_s = size_bits * (audience - 1) / self._bps(member)
-                if not backlog_s or member.idle or backlog_s + work_s <= self._limits.owner_backlog_s:
-                    best = min(best or (backlog_s, peer), (backlog_s, peer))
+            if peer not in able or member.held.bits[index] or index in member.coming:
+                continue
+            backlog_s = self._backlog_s(member, audience)
+            work_s = 8 * self._manifest.chunk_size(index) * (audience - 1) / self._bps(member)
+            has_room = not backlog_s or member.idle or backlog_s + work_s <= limit_s
+            if has_room and not (waiting and len(member.duties) >= MOST_WHILE_WAITING):
+                best = min(best or (backlog_s, peer), (backlog_s, peer))
         if best is None:
             return None
         self._ungiven.popleft()
         self._members[best[1]].duties[index] = now_s
         self._members[best[1]].idle = False
         return Push(best[1], index, relay=True, relieved=None)
+
+    def _complete(self, audience: int, now_s: float) -> bool:
+        """Whether everybody who may want the weights is there, or was waited for long enough."""
+        return len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S
+
+    def _backlog_limit_s(self, audience: int) -> float:
+        """How much to leave to an owner: less and less in the end, so that all are done at the same time."""
+        peers = len(self._members) or 1
+        bps = self._own_bps + sum(map(self._bps, self._members.values())) * max(1.0, audience / peers)
+        left_bits = 8 * self._manifest.chunk_bytes * int(self._lacking.sum()) * max(1.0, audience / peers)
+        return min(self._limits.owner_backlog_s, max(LEAST_BACKLOG_S, left_bits / bps / 2))
 
     def _send_own(self, able: set[str]) -> Push | None:
         self._own = [index for index in self._own if self._lacks(index, self._members)]

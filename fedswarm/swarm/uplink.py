@@ -78,7 +78,7 @@ class MeasuredUplink:
     MEMORY_S: Final = 5.0
     FIRST_WINDOW_BYTES: Final = 128 * 1024
     START_GAIN: Final = 2.0
-    CRUISE_GAIN: Final = 1.25
+    CRUISE_GAIN: Final = 1.5
     GROWTH: Final = 1.25
     ROUNDS_WITHOUT_GROWTH: Final = 3
 

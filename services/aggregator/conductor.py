@@ -323,7 +323,7 @@ class Conductor:
             round_index=version,
             source=wire.SOURCE,
             schema_hash=self._layout.schema_hash,
-            chunk_bytes=chosen_chunk_bytes(self.job.exchange),
+            chunk_bytes=chosen_chunk_bytes(self.job.exchange, weights.nbytes),
         )
         swarm = spreads_by_peers(self.job.exchange, manifest.total_bytes, len(self._sessions))
         self._node.publish(manifest, weights, spreading=Spreading.PUSH if swarm else Spreading.ANSWER)

@@ -195,7 +195,7 @@ class Foreman:
             round_index=order.round,
             source=f"{self._executor_id}/{order.order_id}",
             schema_hash=self._layout.schema_hash,
-            chunk_bytes=chosen_chunk_bytes(self._job.exchange),
+            chunk_bytes=chosen_chunk_bytes(self._job.exchange, vector.nbytes),
         )
         self._node.publish(manifest, vector)
         upload = pb.Upload(order_id=order.order_id, manifest=manifest_to_proto(manifest))

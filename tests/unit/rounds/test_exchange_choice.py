@@ -42,5 +42,11 @@ def test_who_adds_up(mode: str, weights: int, executors: int, expected: bool) ->
 
 
 def test_chunk_size_in_bytes() -> None:
-    assert chosen_chunk_bytes(ExchangeSection(chunk_kib=256)) == 262_144
-    assert chosen_chunk_bytes(ExchangeSection()) is None
+    assert chosen_chunk_bytes(ExchangeSection(chunk_kib=512), 10**6) == 524_288
+    assert chosen_chunk_bytes(ExchangeSection(), 10**6) == 262_144
+
+
+@pytest.mark.parametrize("shaping", [{"link": "smartphone_low"}, {"up_mbps": 20}])
+def test_chunks_are_smaller_on_slow_links(shaping: dict[str, object]) -> None:
+    section = ExchangeSection.model_validate({"shaping": shaping})
+    assert chosen_chunk_bytes(section, 10**6) == 65_536
