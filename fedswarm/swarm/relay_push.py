@@ -132,7 +132,7 @@ class RelayPush:
         """
         self._own_bps = own_bps
         push = self._give_away(able, audience, now_s)
-        if push is None and self._complete(audience, now_s):
+        if push is None and self._knows_all(audience, now_s):
             push = self._send_own(able) or self._steal(able) or self._rest(able, now_s)
         if push is not None:
             self._members[push.peer].coming.add(push.index)
@@ -165,6 +165,11 @@ class RelayPush:
     def _complete(self, audience: int, now_s: float) -> bool:
         """Whether everybody who may want the weights is there, or was waited for long enough."""
         return len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S
+
+    def _knows_all(self, audience: int, now_s: float) -> bool:
+        """Whether all are there and said how fast they are: before that, they may be able to do it all."""
+        waited = now_s - self._started_s > AUDIENCE_WAIT_S
+        return waited or (self._complete(audience, now_s) and all(m.uplink_bps for m in self._members.values()))
 
     def _backlog_limit_s(self, audience: int) -> float:
         """How much to leave to an owner: less and less in the end, so that all are done at the same time."""
