@@ -32,7 +32,7 @@ from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Manifest
 
 STEAL_FACTOR: Final = 1.5
-STEAL_MARGIN_S: Final = 0.1
+STEAL_MARGIN_S: Final = 0.25
 NEGLECT_FACTOR: Final = 4.0
 FIRST_GUESS_BPS: Final = 8_000_000
 AUDIENCE_WAIT_S: Final = 0.25
