@@ -29,6 +29,13 @@ def beats_before_death(dead_after_s: float, heartbeat_s: float) -> str | None:
     )
 
 
+def distinct_ports(aggregator_port: int, tracker_port: int) -> str | None:
+    """Two processes never listen on one port; 0 is none yet."""
+    if not aggregator_port or aggregator_port != tracker_port:
+        return None
+    return f"aggregator and tracker cannot both listen on port {aggregator_port}; write 0 for a free one"
+
+
 def map_with_path(kind: str, path: str | None) -> str | None:
     """A client map is a file."""
     if kind != "data_map" or path is not None:

@@ -13,6 +13,7 @@ from pydantic import Field
 from fedswarm.jobs.rules import (
     Rule,
     beats_before_death,
+    distinct_ports,
     map_with_path,
     pyramidfl_in_fixed_steps,
     shard_for_each_device,
@@ -33,7 +34,10 @@ ChunkKib = Annotated[int, Field(ge=16, le=4096)]
 class ClusterSection(Section):
     """Which processes run, and where."""
 
-    rules = (Rule((("dead_after_s",), ("heartbeat_s",)), beats_before_death),)
+    rules = (
+        Rule((("dead_after_s",), ("heartbeat_s",)), beats_before_death),
+        Rule((("aggregator_port",), ("tracker_port",)), distinct_ports),
+    )
 
     launcher: Literal["local"] = Field("local", description="how processes are started")
     executors: int = Field(2, ge=1, le=4096, description="executor processes; in deployment the real clients")
