@@ -36,9 +36,9 @@ def main() -> None:
 def _open_missing_streams() -> None:
     """Output goes nowhere where this process was started without it (``>&-``)."""
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (open for good)
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w")
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (open for good)
 
 
 if __name__ == "__main__":
