@@ -15,6 +15,7 @@ from fedswarm.jobs.rules import (
     beats_before_death,
     distinct_ports,
     map_with_path,
+    name_of_one_run,
     pyramidfl_in_fixed_steps,
     shard_for_each_device,
     simulated_budget,
@@ -168,6 +169,7 @@ class Job(Section):
     """A whole job, as ``job.yml`` in the run folder shows it resolved."""
 
     rules = (
+        Rule((("job_name",),), name_of_one_run),
         Rule((("training", "adaptive", "enabled"), ("experiment_mode",)), simulated_budget),
         Rule(
             (("cluster", "executors"), ("data", "clients"), ("data", "partition", "kind"), ("experiment_mode",)),

@@ -61,6 +61,16 @@ def test_output_that_cannot_be_written_is_one_clear_message(pytestconfig, tmp_pa
     assert done.stderr == "cannot write the output: No space left on device; free the disk, or send it elsewhere\n"
 
 
+@pytest.mark.parametrize("command", ["list", "validate job.yml", "submit job.yml"])
+def test_a_working_directory_that_is_gone_is_one_clear_message(pytestconfig, tmp_path, command):
+    (tmp_path / "gone").mkdir()
+    script = pytestconfig.rootpath / "driver" / "driver.py"
+    line = f"cd gone && rmdir ../gone && {sys.executable} {script} {command}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "the working directory is gone; change to one that exists\n"
+
+
 SLOW_IMPORT = "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n"
 
 
