@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -41,13 +40,10 @@ def install_torch(python: Path) -> None:
     if has_torch(python):
         return
     say(f"installing PyTorch {TORCH}")
-    if shutil.which("nvidia-smi") is None and pip(python, f"torch=={TORCH}+cpu", quiet_errors=True):
+    if pip(python, f"torch=={TORCH}+cpu", quiet_errors=True):
         return
-    if shutil.which("nvidia-smi") is None:
-        say(
-            "no CPU build of PyTorch is offered by pip's configuration; taking pip's default, which may be a CUDA build"
-        )
-        say("(to avoid that, point PIP_EXTRA_INDEX_URL at PyTorch's CPU index and run again)")
+    say("no CPU build of PyTorch is offered by pip's configuration; taking pip's default, which may be a CUDA build")
+    say("(to avoid that, point PIP_EXTRA_INDEX_URL at PyTorch's CPU index and run again)")
     if not pip(python, f"torch=={TORCH}"):
         raise SystemExit(f"setup: pip could not install torch=={TORCH}; its message is above")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import typer
 
-from fedswarm.cli.options import AsJson, JobFile, Overrides
+from fedswarm.cli.options import AsJson, JobFile, Overrides, working_folder
 from fedswarm.cli.output import result, result_json, say
 from fedswarm.errors import FedswarmError
 from fedswarm.jobs.load import load_job
@@ -17,7 +16,7 @@ from fedswarm.jobs.resolved import job_schema
 def validate(job_file: JobFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a job file without starting anything; every mistake is named with its place."""
     try:
-        loaded = load_job(job_file, overrides or [], Path.cwd())
+        loaded = load_job(job_file, overrides or [], working_folder())
     except FedswarmError as error:
         if not as_json:
             raise

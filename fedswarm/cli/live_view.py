@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-from fedswarm.cli.output import duration, number, size
+from fedswarm.cli.output import duration, number, size, write_line
 from fedswarm.cli.overview import progress_rows
 from fedswarm.launch.run_folder import RunFolder
 from fedswarm.launch.run_state import RunState
@@ -73,7 +73,7 @@ class PlainView:
                 self._write(text)
 
     def _write(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        write_line(line, self._stream)
 
 
 class TerminalView:

@@ -13,8 +13,10 @@ import typer
 
 from fedswarm.cli.options import AsJson, RunName, runs_folder
 from fedswarm.cli.output import result
+from fedswarm.jobs.vocabulary import nearest
 from fedswarm.launch.run_folder import LATEST, RunFolder, find_run
 from fedswarm.records.reader import Tail
+from fedswarm.records.schema import TAGS
 
 POLL_S: Final = 0.2
 _TIME = re.compile(r"\(\d\d-\d\d\) \d\d:\d\d:\d\d")
@@ -84,6 +86,10 @@ def logs(
     folder = find_run(runs_folder(), name)
     if role and tag:
         raise typer.BadParameter("--role and --tag exclude each other: records have no role", param_hint="--tag")
+    for wanted in set(tag or []) - set(TAGS):
+        meant = nearest(wanted, TAGS)
+        hint = f"did you mean {meant}?" if meant else f"there are {', '.join(TAGS)}"
+        raise typer.BadParameter(f"{wanted!r} is no tag of a record; {hint}", param_hint="--tag")
     poll = _record_lines(folder, tag, as_json) if tag else _log_lines(folder, role or [], follow, as_json)
     try:
         while True:

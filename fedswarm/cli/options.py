@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fedswarm.errors import FedswarmError
 from fedswarm.launch.run_folder import RUNS_FOLDER
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.YML", help="the job, in fedswarm's form or FedScale's")]
@@ -18,6 +19,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON on standard out
 RunName = Annotated[str, typer.Argument(metavar="NAME", help="a job's name (its newest run), NAME/STAMP or latest")]
 
 
+def working_folder() -> Path:
+    """The folder this command was called in. Raises :class:`FedswarmError` if somebody has deleted it since."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise FedswarmError("the working directory is gone; change to one that exists") from None
+
+
 def runs_folder() -> Path:
     """Where the runs of this working directory lie."""
-    return Path.cwd() / RUNS_FOLDER
+    return working_folder() / RUNS_FOLDER

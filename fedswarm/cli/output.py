@@ -5,17 +5,34 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
+
+from fedswarm.errors import FedswarmError
 
 
 def result(text: str) -> None:
     """One line of a result."""
-    print(text, flush=True)
+    write_line(text, sys.stdout)
 
 
 def say(text: str) -> None:
     """One line of prose."""
-    print(text, file=sys.stderr, flush=True)
+    write_line(text, sys.stderr)
+
+
+def write_line(text: str, stream: TextIO) -> None:
+    """One line, at once.
+
+    Raises:
+        BrokenPipeError: nobody reads any more, which ends a command without a word.
+        FedswarmError: the line cannot be written.
+    """
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FedswarmError(f"cannot write the output: {error.strerror}; free the disk, or send it elsewhere") from None
 
 
 def result_json(value: Any) -> None:

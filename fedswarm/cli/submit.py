@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from fedswarm.cli.interrupts import Interrupts, counted_interrupts
 from fedswarm.cli.live_view import View, make_view
-from fedswarm.cli.options import AsJson, JobFile, Overrides
+from fedswarm.cli.options import AsJson, JobFile, Overrides, working_folder
 from fedswarm.cli.output import columns, result, result_json, say, size
 from fedswarm.cli.overview import progress_facts, progress_rows, run_facts
 from fedswarm.jobs.load import load_job
@@ -35,14 +34,14 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Run a job: start its processes, show its rounds, end with a summary."""
-    loaded = load_job(job_file, overrides or [], Path.cwd())
+    loaded = load_job(job_file, overrides or [], working_folder())
     for notice in loaded.notices:
         say(notice)
     if dry_run:
         check()
         _show_plan(plan_launch(loaded.job), as_json=as_json)
         return
-    launcher: Launcher = LocalLauncher(Path.cwd())
+    launcher: Launcher = LocalLauncher(working_folder())
     with counted_interrupts() as interrupts:
         run = launcher.launch(loaded.job, attached=not detach)
         if detach:

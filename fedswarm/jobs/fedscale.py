@@ -16,13 +16,13 @@ from typing import Final
 
 from fedswarm.jobs import fedscale_arguments as names
 from fedswarm.jobs.built_in import EMBEDDED_DATA_SET, MODELS, POLICIES
+from fedswarm.jobs.fedscale_values import converted, limit, word
 from fedswarm.jobs.mistakes import Mistake, shown
 from fedswarm.jobs.schema import Job
 from fedswarm.jobs.vocabulary import Path, nearest
-from fedswarm.jobs.yaml_source import CORE_FLOAT, Node, Place, Scalar, resolve_scalar
+from fedswarm.jobs.yaml_source import Node, Place, Scalar
 
 _WORKER: Final = re.compile(r"(?P<host>[^\s\[\]]+):\[(?P<slots>\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*)\]\Z")
-_TRUTHS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,10 @@ class _Translator:
         if node is None:
             label = f"job_conf.{name} (absent, FedScale's default)"
             return Node(argument.default, self._arguments.place, self._arguments.place, label)
-        return Node(_converted(node.value, argument.kind), node.place, node.key_place, node.label)
+        return Node(converted(node.value, argument.kind), node.place, node.key_place, node.label)
 
-    def _wrong(self, node: Node, text: str) -> None:
-        self.mistakes.append(Mistake(node.place, node.label or "", text))
+    def _wrong(self, node: Node, text: str, *mended_by: Path) -> None:
+        self.mistakes.append(Mistake(node.place, node.label or "", text, mended_by=mended_by))
 
     # --- the parts of a job ------------------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class _Translator:
 
     @property
     def _policy(self) -> str:
-        return _word(self._value("sample_mode"))
+        return word(self._value("sample_mode"))
 
     @property
     def _idle(self) -> list[str]:
@@ -175,15 +175,15 @@ class _Translator:
         self._check_entries()
         port = self._given("ps_port")
         if port is not None:
-            self._put(("cluster", "aggregator_port"), _converted(port.value, "whole"), port)
+            self._put(("cluster", "aggregator_port"), converted(port.value, "whole"), port)
         workers = self._given("worker_ips")
         address = self._given("ps_ip")
-        hosts = [] if address is None else [(_word(address), address)]
+        hosts = [] if address is None else [(word(address), address)]
         if workers is not None:
             hosts += self._count_workers(workers)
         else:
             executors = self._given("num_executors") or self._value("num_executors")
-            self._put(("cluster", "executors"), _converted(executors.value, "whole"), executors)
+            self._put(("cluster", "executors"), converted(executors.value, "whole"), executors)
         self._check_hosts(hosts)
 
     def _given(self, name: str) -> Node | None:
@@ -199,13 +199,13 @@ class _Translator:
                 f"{shown(container.plain())} is not in this build yet, it starts local processes; delete the line",
             )
         aggregators = self._given("num_aggregators")
-        if aggregators is not None and _converted(aggregators.value, "whole") != 1:
+        if aggregators is not None and converted(aggregators.value, "whole") != 1:
             self._wrong(aggregators, f"{shown(aggregators.plain())} does not fit; a job has 1 aggregator")
 
     def _check_entries(self) -> None:
         for key, expected in {"aggregator_entry": "aggregator.py", "executor_entry": "executor.py"}.items():
             node = self._top.get(key)
-            if node is not None and node.value is not None and FilePath(_word(node)).name != expected:
+            if node is not None and node.value is not None and FilePath(word(node)).name != expected:
                 text = f"{shown(node.plain())} is a program of its own; only FedScale's {expected} has a counterpart"
                 self._wrong(node, text)
 
@@ -238,12 +238,14 @@ class _Translator:
 
     def _translate_data(self) -> None:
         name = self._value("data_set")
-        written = _word(name)
+        written = word(name)
         known = written if ":" in written else names.DATA_SETS.get(re.sub(r"[^a-z0-9]", "", written.lower()))
         if known is None:
             choices = ", ".join(sorted(set(names.DATA_SETS.values())))
             self._wrong(
-                name, f"{shown(name.plain())} is not in this build; it has {choices}; or module:function of your own"
+                name,
+                f"{shown(name.plain())} is not in this build; it has {choices}; or module:function of your own",
+                names.ARGUMENTS["data_set"].target,
             )
         else:
             self._put(("data", "name"), known, name)
@@ -253,16 +255,18 @@ class _Translator:
         if known is not None and ":" not in known and known != EMBEDDED_DATA_SET:
             self._explain_folder(known, folder, name)
         self._translate_partition()
-        for limit in ("filter_less", "filter_more"):
-            node = self._value(limit)
-            unlimited = limit == "filter_more" and isinstance(node.value, int) and node.value >= 10**15
-            self._put(names.ARGUMENTS[limit].target, None if unlimited else node.value, node)
+        for bound in ("filter_less", "filter_more"):
+            node = self._value(bound)
+            self._put(names.ARGUMENTS[bound].target, limit(node.value, bound), node)
 
     def _explain_folder(self, data_set: str, folder: Node | None, name: Node) -> None:
         files = "the IDX files of mnist" if data_set == "mnist" else f"{data_set}.npz"
         if folder is None:
             self._wrong(
-                name, f"{data_set} is not shipped with fedswarm; add `- data_dir: FOLDER`, a folder with {files}"
+                name,
+                f"{data_set} is not shipped with fedswarm; add `- data_dir: FOLDER`, a folder with {files}",
+                names.ARGUMENTS["data_dir"].target,
+                names.ARGUMENTS["data_set"].target,
             )
         else:
             self.notices.append(f"data_set {data_set} is read from {files} in data_dir (see docs/job-file.md)")
@@ -286,35 +290,36 @@ class _Translator:
         if not isinstance(node.value, str):
             self._put(target, node.value, node)  # validation refuses it
             return
+        path, fault = node.value, ""
         try:
-            path = os.path.expandvars(FilePath(node.value).expanduser())
+            path = os.path.expandvars(FilePath(path).expanduser())
         except RuntimeError:
-            self._wrong(node, f"{shown(node.value)} names the home of an unknown user; write the path out")
-            return
-        if "$" in path:
-            text = f"{shown(node.value)} names an environment variable that is not set; set it, or write the path out"
-            self._wrong(node, text)
-        else:
-            self._put(target, path, node)
+            fault = "names the home of an unknown user; write the path out"
+        if not fault and "$" in path:
+            fault = "names an environment variable that is not set; set it, or write the path out"
+        if fault:
+            self._wrong(node, f"{shown(node.value)} {fault}", target)
+        self._put(target, path, node)
 
     def _translate_model(self) -> None:
         model = self._value("model")
-        name = _word(model)
+        name = word(model)
         if name in MODELS or ":" in name:
             self._put(("model", "name"), name, model)
             return
         near = nearest(name, MODELS)
         hint = f"did you mean {near}?" if near else "or module:function of your own"
-        self._wrong(model, f"{shown(model.plain())} is not in this build; it has {', '.join(MODELS)}; {hint}")
+        text = f"{shown(model.plain())} is not in this build; it has {', '.join(MODELS)}; {hint}"
+        self._wrong(model, text, names.ARGUMENTS["model"].target)
 
     def _translate_policies(self) -> None:
         mode = self._value("sample_mode")
         if self._policy in POLICIES or ":" in self._policy:
-            self._put(("selection", "policy"), mode.value, mode)
+            self._put(names.ARGUMENTS["sample_mode"].target, mode.value, mode)
         else:
-            self._not_built(mode, frozenset(), POLICIES)
+            self._not_built(mode, frozenset(), POLICIES, names.ARGUMENTS["sample_mode"].target)
         gradient = self._arguments.node("gradient_policy")
-        policy = "fed-avg" if gradient is None else _word(gradient).lower()
+        policy = "fed-avg" if gradient is None else word(gradient).lower()
         if policy == names.PROXIMAL:
             strength = self._value("proxy_mu")
             self._put(("training", "proximal_mu"), strength.value, strength)
@@ -322,17 +327,18 @@ class _Translator:
             self._not_built(gradient, names.UNBUILT_GRADIENT_POLICIES, ("fed-avg", names.PROXIMAL))
         self._refuse_unbuilt_features()
 
-    def _not_built(self, node: Node, planned: frozenset[str], available: tuple[str, ...]) -> None:
-        value = _word(node)
+    def _not_built(self, node: Node, planned: frozenset[str], available: tuple[str, ...], *mended_by: Path) -> None:
+        value = word(node)
         has = f"this build has {', '.join(available)}"
         if value.lower() in planned:
-            self._wrong(node, f"{shown(node.plain())} is not in this build yet; {has}")
+            text = f"{shown(node.plain())} is not in this build yet; {has}"
         else:
-            self._wrong(node, f"{shown(node.plain())} is unknown; {has}; {_suggestion(value, (*available, *planned))}")
+            text = f"{shown(node.plain())} is unknown; {has}; {_suggestion(value, (*available, *planned))}"
+        self._wrong(node, text, *mended_by)
 
     def _refuse_unbuilt_features(self) -> None:
         engine = self._arguments.node("engine")
-        if engine is not None and _word(engine).lower() != "pytorch":
+        if engine is not None and word(engine).lower() != "pytorch":
             self._wrong(engine, f"{shown(engine.plain())} does not fit; it takes pytorch")
         resume = self._arguments.node("resume_from")
         if resume is not None and resume.value != "":
@@ -352,24 +358,6 @@ class _Translator:
             )
 
 
-def _converted(value: Scalar | list[Node] | dict[str, Node], kind: str) -> Scalar | list[Node] | dict[str, Node]:
-    """The value as FedScale's command line reads it; what does not convert is left for validation to refuse."""
-    if kind == "text":
-        return str(value) if isinstance(value, int | float) else value
-    if kind == "truth":
-        return value if isinstance(value, list | dict) else _TRUTHS.get(str(value).lower(), value)
-    if isinstance(value, str) and CORE_FLOAT.match(value):
-        value = resolve_scalar(value)
-    if kind == "whole" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _word(node: Node) -> str:
-    """A scalar as text; nothing for a list or a mapping, which no name or choice is."""
-    return "" if isinstance(node.value, list | dict) else str(node.value)
-
-
-def _suggestion(word: str, choices: Iterable[str]) -> str:
-    near = nearest(word, choices)
+def _suggestion(name: str, choices: Iterable[str]) -> str:
+    near = nearest(name, choices)
     return f"did you mean {near}?" if near else "check its spelling, or delete it"

@@ -11,13 +11,15 @@ from typing import Final, Literal
 
 from fedswarm.jobs.built_in import EMBEDDED_DATA_SET
 
+Kind = Literal["whole", "number", "text", "truth"]
+
 
 @dataclass(frozen=True)
 class Argument:
     """An argument that has a place in a job: the setting it becomes, its kind and FedScale's default (None: none)."""
 
     target: tuple[str, ...]
-    kind: Literal["whole", "number", "text", "truth"]
+    kind: Kind
     default: str | int | float | None
 
 

@@ -20,7 +20,7 @@ from fedswarm.jobs.mistakes import (
     rule_mistakes,
     shape_mistakes,
 )
-from fedswarm.jobs.overrides import apply_overrides
+from fedswarm.jobs.overrides import apply_overrides, replaces
 from fedswarm.jobs.reading import Reading
 from fedswarm.jobs.schema import Job
 from fedswarm.jobs.surroundings import missing_things
@@ -58,7 +58,7 @@ def parse_job(text: str, name: str = "job.yml", overrides: Sequence[str] = (), h
     if form == "fedscale":
         translation = translate(root)
         root, notices = translation.root, translation.notices
-        mistakes += translation.mistakes
+        mistakes += [mistake for mistake in translation.mistakes if not replaces(overrides, mistake.mended_by)]
     _fill_empty_sections(root)
     mistakes += apply_overrides(root, overrides)
     job, found = _validate(root, here)

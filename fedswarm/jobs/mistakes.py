@@ -26,13 +26,14 @@ SHOWN_CHARACTERS: Final = 60
 class Mistake:
     """One line of an error; as text it is printable, whatever keys and values the file has.
 
-    ``kind`` is the error that it would be alone.
+    ``kind`` is the error that it would be alone; a setting of ``mended_by`` on the command line makes up for it.
     """
 
     place: Place
     path: str
     text: str
     kind: type[FedswarmError] = JobError
+    mended_by: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         line = ": ".join(part for part in (str(self.place), self.path, self.text) if part)

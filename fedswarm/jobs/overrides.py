@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fedswarm.errors import JobFileError
 from fedswarm.jobs.mistakes import Mistake
-from fedswarm.jobs.vocabulary import settings
+from fedswarm.jobs.vocabulary import Path, settings
 from fedswarm.jobs.yaml_source import Node, Place, parse_value
 
 
@@ -17,6 +17,12 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> list[Mistake]:
     takes a setting back to its default where it may be absent.
     """
     return [mistake for override in overrides for mistake in _apply(root, override)]
+
+
+def replaces(overrides: Sequence[str], paths: Collection[Path]) -> bool:
+    """Whether the overrides set one of these settings, or a section around it."""
+    written = [tuple(override.partition("=")[0].strip().split(".")) for override in overrides]
+    return any(path[: len(steps)] == steps for path in paths for steps in written)
 
 
 def _apply(root: Node, override: str) -> list[Mistake]:

@@ -41,6 +41,20 @@ def port_for_each_tracker(trackers: int, tracker_port: int) -> str | None:
     )
 
 
+def distinct_ports(aggregator_port: int, tracker_port: int) -> str | None:
+    """Two processes never listen on one port; 0 is none yet."""
+    if not aggregator_port or aggregator_port != tracker_port:
+        return None
+    return f"aggregator and tracker cannot both listen on port {aggregator_port}; write 0 for a free one"
+
+
+def name_of_one_run(job_name: str) -> str | None:
+    """The command line has words for more than the runs of one job."""
+    if job_name not in ("all", "latest"):
+        return None
+    return f"`fedswarm stop {job_name}` means other runs, too; write another name"
+
+
 def map_with_path(kind: str, path: str | None) -> str | None:
     """A client map is a file."""
     if kind != "data_map" or path is not None:

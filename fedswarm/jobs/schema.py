@@ -15,7 +15,9 @@ from fedswarm.jobs.rules import (
     Rule,
     beats_before_death,
     device_for_each_link,
+    distinct_ports,
     map_with_path,
+    name_of_one_run,
     port_for_each_tracker,
     pyramidfl_in_fixed_steps,
     shard_for_each_device,
@@ -38,6 +40,7 @@ class ClusterSection(Section):
     rules = (
         Rule((("dead_after_s",), ("heartbeat_s",)), beats_before_death),
         Rule((("trackers",), ("tracker_port",)), port_for_each_tracker),
+        Rule((("aggregator_port",), ("tracker_port",)), distinct_ports),
     )
 
     launcher: Literal["local"] = Field("local", description="how processes are started")
@@ -160,6 +163,7 @@ class Job(Section):
     """A whole job, as ``job.yml`` in the run folder shows it resolved."""
 
     rules = (
+        Rule((("job_name",),), name_of_one_run),
         Rule((("training", "adaptive", "enabled"), ("experiment_mode",)), simulated_budget),
         Rule(
             (("cluster", "executors"), ("data", "clients"), ("data", "partition", "kind"), ("experiment_mode",)),

@@ -18,7 +18,7 @@ from fedswarm.launch.control import kill_run
 from fedswarm.launch.environment import service_environment
 from fedswarm.launch.preflight import check
 from fedswarm.launch.processes import ProcessIdentity
-from fedswarm.launch.run_folder import RUNS_FOLDER, RunFolder
+from fedswarm.launch.run_folder import RUNS_FOLDER, RunFolder, text_log_of
 from fedswarm.launch.run_state import RunState
 
 LEAVE_TIMEOUT_S: Final = 10.0  # for a supervisor that has written the run's end
@@ -100,7 +100,7 @@ class LocalLauncher:
         try:
             folder = RunFolder.create(self._working_folder / RUNS_FOLDER, job.job_name, now)
             folder.job_file.write_text(dump_job(job))
-            folder.write_state(self._first_state(job, now, attached=attached))
+            folder.write_state(self._first_state(folder, now, attached=attached))
         except OSError as error:
             raise LaunchError(f"cannot write below {self._working_folder / RUNS_FOLDER}: {error}") from error
         lifeline_read, lifeline_write = os.pipe()
@@ -112,12 +112,12 @@ class LocalLauncher:
             os.close(lifeline_write)
         return LocalRun(folder, supervisor, lifeline_write if attached else None)
 
-    def _first_state(self, job: Job, now: datetime, *, attached: bool) -> RunState:
+    def _first_state(self, folder: RunFolder, now: datetime, *, attached: bool) -> RunState:
         return RunState(
-            job_name=job.job_name,
+            job_name=folder.path.parent.name,
             detached=not attached,
             created_at=now.isoformat(timespec="milliseconds"),
-            text_log=str(self._working_folder / f"{job.job_name}_logging"),
+            text_log=str(text_log_of(folder, self._working_folder)),
             supervisor=ProcessIdentity.own(),
         )
 

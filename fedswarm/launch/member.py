@@ -42,13 +42,15 @@ class Member:
     def failure(self) -> FedswarmError:
         """Why the process ended: the error it reported, or else its exit and the last line of its log.
 
+        Who is killed has no last word; that line would only mislead.
         What is not an error of its own is one of the launch before the process was ready, and one of the run after.
         """
         if self._reported is not None:
             return self._reported
         how = "is gone" if self.exit_code is None else f"ended with {describe_exit(self.exit_code)}"
-        last = _last_line(self._log_file)
-        return self._kind(f"{self._name} {how}{': ' + last if last else ''} (its log: {self._log_file})")
+        was_killed = self.exit_code == -signal.SIGKILL
+        why = "somebody killed it, or memory ran out" if was_killed else _last_line(self._log_file)
+        return self._kind(f"{self._name} {how}{': ' + why if why else ''} (its log: {self._log_file})")
 
     @property
     def was_lost(self) -> bool:

@@ -109,6 +109,18 @@ def list_runs(runs: Path) -> list[tuple[RunFolder, RunState]]:
     return sorted(found, key=lambda pair: (datetime.fromisoformat(pair[1].created_at), pair[0].name))
 
 
+def text_log_of(folder: RunFolder, working_folder: Path) -> Path:
+    """Where a new run writes FedScale's lines: ``<job_name>_logging``, anew each time.
+
+    While another run of that name still writes there, the stamp of this one stands in between.
+    """
+    job_name, stamp = folder.path.parent.name, folder.path.name
+    usual = working_folder / f"{job_name}_logging"
+    runs = list_runs(folder.path.parent.parent)
+    is_free = all(state.is_over or state.text_log != str(usual) for _, state in runs)
+    return usual if is_free else working_folder / f"{job_name}_{stamp}_logging"
+
+
 def find_run(runs: Path, name: str) -> RunFolder:
     """The run called ``latest``, ``NAME`` (its newest) or ``NAME/STAMP``, or the one whose folder ``name`` is.
 

@@ -11,7 +11,7 @@ from fedswarm.launch.processes import ProcessIdentity
 Phase = Literal["starting", "running", "finished", "failed", "stopped"]
 OVER: Final = frozenset({"finished", "failed", "stopped"})
 INTERRUPTED: Final = 130  # exit code of a run that the user ended
-SUPERVISOR_GONE: Final = "its supervisor is gone (killed, or the machine went down)"
+SUPERVISOR_GONE: Final = "its supervisor is gone (killed, the disk is full, or the machine went down)"
 
 
 class ProcessRecord(BaseModel):

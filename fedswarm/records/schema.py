@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes, Payload
 
@@ -344,3 +344,25 @@ def _by_client(groups: Mapping[str, Mapping[int, float]]) -> Payload:
 
 def _ids(clients: Sequence[int]) -> list[int]:
     return [int(client) for client in clients]
+
+
+TAGS: Final = tuple(
+    kind.tag
+    for kind in (
+        JobConfig,
+        DevicesExcluded,
+        Federation,
+        ExecutorJoin,
+        ExecutorLost,
+        LeasesOverdue,
+        RoundBegin,
+        RoundSummary,
+        ClientInfo,
+        SelectionMetrics,
+        TestResult,
+        RoundSkipped,
+        CheckpointSaved,
+        Shutdown,
+    )
+)
+"""Of every record there is, in the order in which a run first writes them."""

@@ -4,7 +4,7 @@ The module is in evaluation mode: no dropout, and batch statistics as they stand
 depend on its neighbours. A vector covers the whole layout; it is zero for weights that the optimizer does not train.
 
 ``loss_gradient`` costs about one step of training. ``mean_squared_gradient`` costs one pass a sample: of 100 samples,
-150 ms of CPU time for the perceptron and 650 ms for the convolutional network, as much as 125 and 22 steps of 16.
+0.1 s of CPU time for the perceptron and 0.7 s for the convolutional network, whose steps of 16 take 1.4 and 30 ms.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import socket
 from collections.abc import Callable, Sequence
 
 import grpc
@@ -38,19 +41,29 @@ class Server:
         return bound
 
     def _bind(self, host: str, port: int) -> int:
-        try:
+        bound = 0
+        with contextlib.suppress(RuntimeError):  # its text has no reason a user could act on
             bound = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as error:
-            bound, reason = 0, str(error)
-        else:
-            reason = "no such address"
-        if bound:
-            return bound
-        if port:
-            raise PortInUseError(f"cannot listen on {host}:{port}: is another run using it? (0 takes a free port)")
-        raise LaunchError(f"cannot listen on {host}: {reason}")
+        if not bound:
+            raise _refusal(host, port)
+        return bound
 
     async def stop(self, grace_s: float = 0.5) -> None:
         """Tells health watchers, then ends all calls within ``grace_s`` seconds."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
+
+
+def _refusal(host: str, port: int) -> LaunchError:
+    """Why an address cannot be had; a plain socket is told what gRPC keeps to itself."""
+    place = f"{host}:{port}" if port else host
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((host, port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            way_out = "write an address of this machine, 127.0.0.1 if nobody else takes part"
+            if error.errno == errno.EACCES:
+                way_out = "write a port from 1024 on, or 0, which takes a free one"
+            return LaunchError(f"cannot listen on {place}: {error.strerror}; {way_out}")
+    return PortInUseError(f"cannot listen on {place}: is another run using it? (0 takes a free port)")

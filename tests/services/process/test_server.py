@@ -55,9 +55,15 @@ async def test_two_servers_never_share_a_port(server: Server) -> None:
     await second.stop(0)
 
 
-async def test_an_address_that_is_not_ours_is_named(server: Server) -> None:
-    with pytest.raises(LaunchError, match=r"cannot listen on 192\.0\.2\.1"):
-        await server.start("192.0.2.1", 0)
+@pytest.mark.parametrize("port", [0, 7001])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+async def test_an_address_that_is_not_ours_is_named_with_the_way_out(server: Server, host: str, port: int) -> None:
+    with pytest.raises(LaunchError) as caught:
+        await server.start(host, port)
+    assert type(caught.value) is LaunchError
+    place = f"{host}:{port}" if port else host
+    assert str(caught.value).startswith(f"cannot listen on {place}: ")
+    assert str(caught.value).endswith("write an address of this machine, 127.0.0.1 if nobody else takes part")
 
 
 @pytest.mark.parametrize("service", ["", SERVICE_NAME])

@@ -42,6 +42,13 @@ def test_records_are_shown_by_their_tag(fedswarm, run, records):
     assert [json.loads(line)["tag"] for line in both] == ["TEST_RESULT", "SHUTDOWN"]
 
 
+@pytest.mark.parametrize(("tag", "hint"), [("test_result", "TEST_RESULT?"), ("LOSS", "ROUND_SUMMARY")])
+def test_an_unknown_tag_is_a_wrong_command_line_that_names_the_known_ones(fedswarm, run, tag, hint):
+    code, _, stderr = fedswarm("logs", "--tag", tag)
+    assert code == 2
+    assert hint in stderr
+
+
 def test_lines_for_programs_name_their_process(fedswarm, run):
     first = json.loads(fedswarm("logs", "--json")[1].splitlines()[0])
     assert first == {"role": "tracker", "line": "(03-01) 12:00:01 INFO up"}

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,34 @@ def test_the_driver_script_is_the_same_command(pytestconfig, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 11
     assert "nowhere.yml" in done.stderr and "Traceback" not in done.stderr
+
+
+def driver(pytestconfig, command, folder):
+    script = pytestconfig.rootpath / "driver" / "driver.py"
+    line = f"{sys.executable} {script} {command}"
+    return subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=folder)
+
+
+@pytest.mark.parametrize("streams", [">&-", ">&- 2>&-"])
+def test_a_command_without_standard_output_works_all_the_same(pytestconfig, tmp_path, streams):
+    assert driver(pytestconfig, f"schema {streams}", tmp_path).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device of a full disk is Linux's")
+def test_output_that_cannot_be_written_is_one_clear_message(pytestconfig, tmp_path):
+    done = driver(pytestconfig, "schema >/dev/full", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "cannot write the output: No space left on device; free the disk, or send it elsewhere\n"
+
+
+@pytest.mark.parametrize("command", ["list", "validate job.yml", "submit job.yml"])
+def test_a_working_directory_that_is_gone_is_one_clear_message(pytestconfig, tmp_path, command):
+    (tmp_path / "gone").mkdir()
+    script = pytestconfig.rootpath / "driver" / "driver.py"
+    line = f"cd gone && rmdir ../gone && {sys.executable} {script} {command}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "the working directory is gone; change to one that exists\n"
 
 
 SLOW_IMPORT = "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n"

@@ -145,6 +145,11 @@ def test_data_sets_and_models_of_ones_own_are_named_by_reference():
     assert (job.data.name, job.model.name) == ("mine:data", "mine:model")
 
 
+def test_no_lower_limit_is_written_as_zero():
+    """As two of FedScale's published jobs do; a client needs a sample all the same."""
+    assert loaded(filter_less=0).job.data.min_samples == 1
+
+
 def test_without_a_map_the_participants_share_the_data():
     result = loaded(num_participants=20)
     assert (result.job.data.clients, result.job.data.partition.kind) == (20, "iid")
@@ -196,6 +201,31 @@ def test_the_later_of_two_values_counts_and_is_noticed():
 def test_overrides_use_our_own_names():
     text = "job_conf:\n- data_set: fashion_mnist\n- model: cnn\n"
     assert parse_job(text, "job.yml", ["data.clients=100"]).job.data.clients == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "override"),
+    [
+        ({"model": "shufflenet_v2_x2_0"}, "model.name=cnn"),
+        ({"model": "shufflenet_v2_x2_0"}, "model={name: cnn}"),
+        ({"data_set": "google_speech"}, "data.name=fashion_mnist"),
+        ({"data_set": "cifar10"}, "data.folder=images"),
+        ({"data_set": "cifar10"}, "data.name=fashion_mnist"),
+        ({"data_dir": "$A_VARIABLE_NOBODY_HAS_SET"}, "data.folder="),
+        ({"sample_mode": "blis"}, "selection.policy=bliss"),
+    ],
+)
+def test_what_is_not_here_can_be_replaced_on_the_command_line(arguments, override):
+    lines = [f"- {name}: {value}\n" for name, value in {**RUNNABLE, **arguments}.items()]
+    text = "job_conf:\n" + "".join(lines)
+    with pytest.raises(JobError):
+        parse_job(text)
+    assert parse_job(text, overrides=[override]).form == "fedscale"
+
+
+def test_an_override_of_something_else_mends_nothing():
+    with pytest.raises(JobError, match="shufflenet"):
+        parse_job("job_conf:\n- data_set: fashion_mnist\n- model: shufflenet_v2_x2_0\n", overrides=["model.options={}"])
 
 
 def test_an_absent_argument_whose_default_cannot_be_honoured_is_told():

@@ -29,6 +29,17 @@ def test_heartbeats_have_a_shortest_interval():
     assert "a number of at least 0.05" in complaint_about("cluster: {heartbeat_s: 0.01}")
 
 
+@pytest.mark.parametrize("word", ["all", "latest"])
+def test_a_word_of_the_command_line_is_no_name(word):
+    assert complaint_about(f"job_name: {word}").startswith(f"job.yml:1:11: job_name: `fedswarm stop {word}` means")
+
+
+def test_aggregator_and_tracker_have_ports_of_their_own():
+    assert parse_job("cluster: {aggregator_port: 7001, tracker_port: 7002}").job.cluster.tracker_port == 7002
+    told = complaint_about("cluster: {aggregator_port: 7001, tracker_port: 7001}")
+    assert told.startswith("job.yml:1:28: cluster.aggregator_port: aggregator and tracker cannot both listen on port")
+
+
 def test_in_deployment_every_executor_has_a_shard():
     job = "experiment_mode: deployment\ndata: {clients: 4}\ncluster: {executors: %d}\n"
     assert parse_job(job % 4).job.cluster.executors == 4

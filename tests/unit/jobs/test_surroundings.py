@@ -108,6 +108,12 @@ def test_fedscales_form_is_told_once_and_in_its_words(mistake_in):
     assert mistake_in(text).startswith("job.yml:3:15: job_conf.data_dir: there is no folder")
 
 
+def test_a_path_with_an_unset_variable_is_one_mistake(mistake_in):
+    text = "job_conf:\n- data_set: femnist\n- model: cnn\n- data_dir: $NOBODYS/x\n- data_map_file: $NOBODYS/y\n"
+    places = [line.split(": ")[:2] for line in mistake_in(text, JobError).splitlines()]
+    assert places == [["job.yml:4:13", "job_conf.data_dir"], ["job.yml:5:18", "job_conf.data_map_file"]]
+
+
 def test_looking_needs_no_torch():
     probe = """
 import sys

@@ -35,8 +35,14 @@ async def test_a_reported_error_comes_back_as_itself(member):
 
 
 async def test_an_early_death_without_a_word_quotes_the_log(member):
+    member.end(-signal.SIGABRT)
+    with pytest.raises(LaunchError, match=r"tracker ended with signal 6: the last word .*tracker\.log"):
+        await member.until_ready(timeout_s=10)
+
+
+async def test_who_is_killed_had_no_last_word(member):
     member.end(-signal.SIGKILL)
-    with pytest.raises(LaunchError, match=r"tracker ended with signal 9: the last word .*tracker\.log"):
+    with pytest.raises(LaunchError, match=r"tracker ended with signal 9: somebody killed it, or memory ran out \(its"):
         await member.until_ready(timeout_s=10)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fedswarm.errors import RunNotFoundError
 from fedswarm.launch.processes import ProcessIdentity
-from fedswarm.launch.run_folder import RunFolder, find_run, list_runs
+from fedswarm.launch.run_folder import RunFolder, find_run, list_runs, text_log_of
 from fedswarm.launch.run_state import SUPERVISOR_GONE, RunState
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -14,8 +14,8 @@ NOBODY = ProcessIdentity(pid=1, started="another boot:1")
 
 def a_run(runs: Path, name: str, when: datetime = NOON, **state) -> RunFolder:
     folder = RunFolder.create(runs, name, when)
-    facts = {"state": "finished", "supervisor": NOBODY} | state
-    folder.write_state(RunState(job_name=name, created_at=when.isoformat(), text_log="log", **facts))
+    facts = {"state": "finished", "supervisor": NOBODY, "text_log": "log"} | state
+    folder.write_state(RunState(job_name=name, created_at=when.isoformat(), **facts))
     return folder
 
 
@@ -28,6 +28,23 @@ def test_a_run_folder_is_named_after_job_and_instant(tmp_path):
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
     names = [RunFolder.create(tmp_path, "demo", NOON).path.name for _ in range(3)]
     assert names == ["0301_120000", "0301_120000_2", "0301_120000_3"]
+
+
+def test_two_runs_of_one_name_never_write_the_same_text_log(tmp_path):
+    runs, usual = tmp_path / "runs", tmp_path / "demo_logging"
+    first = RunFolder.create(runs, "demo", NOON)
+    assert text_log_of(first, tmp_path) == usual
+    a_run(runs, "demo", text_log=str(usual), state="running", supervisor=ProcessIdentity.own())
+    third = RunFolder.create(runs, "demo", NOON)
+    assert text_log_of(third, tmp_path) == tmp_path / "demo_0301_120000_3_logging"
+    other = RunFolder.create(runs, "other", NOON)
+    assert text_log_of(other, tmp_path) == tmp_path / "other_logging"
+
+
+def test_the_text_log_of_a_run_that_is_over_is_written_anew(tmp_path):
+    usual = tmp_path / "demo_logging"
+    a_run(tmp_path / "runs", "demo", text_log=str(usual))
+    assert text_log_of(RunFolder.create(tmp_path / "runs", "demo", NOON), tmp_path) == usual
 
 
 def test_a_state_survives_its_way_through_the_file(tmp_path):
