@@ -59,7 +59,7 @@ class Manifest:
     sample_count: int = 0
     importance: bytes = b""
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """What names these weights in the job."""
         return Key(self.round, self.source)
