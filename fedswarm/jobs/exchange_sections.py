@@ -38,6 +38,7 @@ class TopologySection(Section):
     )
 
     kind: Literal[
+        "auto",
         "complete",
         "star",
         "line",
@@ -49,7 +50,7 @@ class TopologySection(Section):
         "torus",
         "hypercube",
         "custom",
-    ] = Field("complete", description="the form of the graph of links")
+    ] = Field("auto", description="the form of the graph of links; auto follows the number of peers")
     degree: int | None = Field(None, ge=1, le=1024, description="k_regular, small_world: neighbours of each peer")
     arity: int | None = Field(None, ge=1, le=1024, description="tree: children of each peer; 2 when absent")
     probability: float | None = Field(None, gt=0, le=1, description="erdos_renyi: of a link between two peers")
@@ -73,4 +74,16 @@ class ExchangeSection(Section):
     )
     pipeline_mib: int = Field(8, ge=1, le=256, description="MiB asked for ahead of each peer")
     topology: TopologySection = Field(TopologySection(), description="who exchanges with whom")
+    reach: Literal["everyone", "neighbours"] = Field(
+        "everyone", description="decentralized: whose updates a peer averages; everyone's travel by way of others"
+    )
+    importance: Literal["delta_magnitude", "delta_l2", "snip", "fisher", "gradient_delta", "random", "sequential"] = (
+        Field("delta_l2", description="decentralized: which chunks of an update come first when time is short")
+    )
+    deadline_s: float = Field(
+        60.0, gt=0, le=86_400, description="decentralized: seconds after its own training that a peer waits for others"
+    )
+    quorum: float = Field(
+        0.5, ge=0, le=1, description="decentralized: with less of the expected weight it waits as long again"
+    )
     shaping: ShapingSection = Field(ShapingSection(), description="how fast peers may send and receive")

@@ -147,3 +147,13 @@ def device_for_each_link(link: str, experiment_mode: str) -> str | None:
         "an executor has the link of its device only where it is one: write experiment_mode: deployment, or name a"
         " class of devices such as exchange.shaping.link: smartphone_low"
     )
+
+
+def devices_without_an_aggregator(mode: str, experiment_mode: str) -> str | None:
+    """A peer without an aggregator trains its own shard in its own time; nobody plans for simulated clients."""
+    if mode != "decentralized" or experiment_mode == "deployment":
+        return None
+    return (
+        "without an aggregator every executor is one real client: write experiment_mode: deployment,"
+        " or aggregation.mode: centralized"
+    )

@@ -15,6 +15,7 @@ from fedswarm.jobs.rules import (
     Rule,
     beats_before_death,
     device_for_each_link,
+    devices_without_an_aggregator,
     distinct_ports,
     map_with_path,
     name_of_one_run,
@@ -134,10 +135,19 @@ class TrainingSection(Section):
 class AggregationSection(Section):
     """How updates become the next model."""
 
-    mode: Literal["centralized"] = Field("centralized", description="who makes the next model")
+    mode: Literal["centralized", "decentralized"] = Field(
+        "centralized", description="who makes the next model: one aggregator, or every peer its own"
+    )
     algorithm: Literal["fedavg"] = Field("fedavg", description="server algorithm")
     weighting: Literal["samples", "uniform"] = Field("samples", description="a client's weight in the mean")
     grid_bits: int = Field(40, ge=20, le=48, description="sums are exact on multiples of 2^-grid_bits")
+    missing: Literal["renormalise", "shrink", "capped"] = Field(
+        "renormalise", description="decentralized: how far a chunk moves when not everybody's arrived"
+    )
+    missing_cap: float = Field(2.5, ge=1, le=1e6, description="capped: how many times those that arrived may count")
+    consensus_every: int = Field(
+        0, ge=0, description="decentralized: rounds between averages of the peers' models, and one at the end; 0: never"
+    )
 
 
 class EvaluationSection(Section):
@@ -174,6 +184,7 @@ class Job(Section):
             pyramidfl_in_fixed_steps,
         ),
         Rule((("exchange", "shaping", "link"), ("experiment_mode",)), device_for_each_link),
+        Rule((("aggregation", "mode"), ("experiment_mode",)), devices_without_an_aggregator),
     )
 
     job_name: Name = Field("demo_job", description="names the run folder and <job_name>_logging")

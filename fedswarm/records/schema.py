@@ -11,6 +11,7 @@ ROUND_BEGIN joins to a summary by ``round == completed_round``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, Protocol
@@ -314,6 +315,67 @@ class CheckpointSaved:
     def payload(self) -> Payload:
         """``round``, ``path``."""
         return {"round": self.round, "path": self.path}
+
+
+@dataclass(frozen=True)
+class PeerRound:
+    """One round as one peer of a job without an aggregator went through it.
+
+    ``sources_*`` count the other peers whose update it got whole, in part, or not at all by the deadline; ``arrived``
+    is the share of the expected peers' chunks that did, its own included, ``coverage`` the same by weight (samples).
+    """
+
+    tag: ClassVar[str] = "PEER_ROUND"
+    peer: str
+    completed_round: int
+    samples: int
+    loss: float
+    train_s: float
+    exchange_s: float
+    aggregate_s: float
+    evaluate_s: float
+    sources_complete: int
+    sources_partial: int
+    sources_missing: int
+    arrived: float
+    coverage: float
+    bytes_sent: int
+    bytes_received: int
+    bytes_wasted: int
+    links: int
+
+    def payload(self) -> Payload:
+        """Fields under their names; ``round`` is the one after; seconds are wall s, bytes those of chunks."""
+        return {"round": self.completed_round + 1, **dataclasses.asdict(self)}
+
+
+@dataclass(frozen=True)
+class PeerCaughtUp:
+    """A peer that came late or fell behind took over a neighbour's model before round ``round``."""
+
+    tag: ClassVar[str] = "PEER_CAUGHT_UP"
+    peer: str
+    source: str
+    left_round: int
+    round: int
+
+    def payload(self) -> Payload:
+        """``source`` (whose model, empty if nobody gave one), ``left_round`` (where it was), ``round`` (its next)."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class PeerRefused:
+    """A peer does not listen to another one: that has another initial model, for instance."""
+
+    tag: ClassVar[str] = "PEER_REFUSED"
+    peer: str
+    source: str
+    reason: str
+
+    def payload(self) -> Payload:
+        """``peer`` (who refuses), ``source`` (whom), ``reason``."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)

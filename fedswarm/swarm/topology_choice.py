@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from fedswarm.errors import TopologyError
 from fedswarm.jobs.exchange_sections import TopologySection
+from fedswarm.jobs.schema import Job
 from fedswarm.swarm.topologies import FAMILIES
 from fedswarm.swarm.topology import Family
+
+ALL_LINKED: Final = ("auto", "complete")
+MOST_ALL_LINKED: Final = 16
+"""Without an aggregator, more peers than these are not all linked with one another unless the job says so."""
+
+
+def topology_of_job(job: Job) -> TopologySection:
+    """What a job's ``auto`` means: everybody with everybody, or a k-regular graph among many peers.
+
+    Only links between the many peers of a decentralised job carry weights that others need: there are too many of
+    them if all are linked.
+    """
+    section = job.exchange.topology
+    if section.kind != "auto":
+        return section
+    many = job.aggregation.mode == "decentralized" and job.cluster.executors > MOST_ALL_LINKED
+    return TopologySection(kind="k_regular" if many else "complete")
 
 
 def topology_text(section: TopologySection) -> str:
     """What an announcement says of a job's topology: JSON; nothing if everybody is linked with everybody."""
-    return "" if section.kind == "complete" else section.model_dump_json(exclude_none=True)
+    return "" if section.kind in ALL_LINKED else section.model_dump_json(exclude_none=True)
 
 
 def family_of_text(text: str) -> Family | None:
@@ -33,8 +51,8 @@ def family_of_text(text: str) -> Family | None:
 
 
 def family_of(section: TopologySection) -> Family | None:
-    """The form that a job asks for; ``None`` for everybody with everybody. Raises :class:`TopologyError`."""
-    if section.kind == "complete":
+    """The form that a section asks for; ``None`` for everybody with everybody. Raises :class:`TopologyError`."""
+    if section.kind in ALL_LINKED:
         return None
     parameters: dict[str, Any] = section.model_dump(exclude={"kind", "links"}, exclude_none=True)
     if section.links is not None:

@@ -26,7 +26,7 @@ from fedswarm.rounds.executor_core import ExecutorCore
 from fedswarm.swarm.chunks import MIB
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.shaping import LinkShape
-from fedswarm.swarm.topology_choice import topology_text
+from fedswarm.swarm.topology_choice import topology_of_job, topology_text
 from fedswarm.training.task import Engine
 from services.executor.foreman import Foreman
 from services.executor.session import Session
@@ -107,7 +107,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     server = Server()
     node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
-    topology = topology_text(job.exchange.topology)
+    topology = topology_text(topology_of_job(job))
     await node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
     bench = Workbench(ExecutorCore(engine, world, Grid(job.aggregation.grid_bits)))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)

@@ -61,16 +61,20 @@ ANOTHER = {
             "xgboost.colsample_bytree": "0.5",
         }.items()
     },
-    "aggregation.mode": "centralized",
+    "aggregation.mode": "decentralized",
     "aggregation.algorithm": "fedavg",
     "aggregation.weighting": "uniform",
     "aggregation.grid_bits": "30",
+    "aggregation.missing": "shrink",
     "evaluation.ratio": "0.5",
     "devices.population": "default",
     "exchange.broadcast": "direct",
     "exchange.reduce": "direct",
     "exchange.chunk_kib": "64",
     "exchange.shaping.link": "smartphone_low",
+    "exchange.reach": "neighbours",
+    "exchange.importance": "snip",
+    "exchange.quorum": "0.25",
     "exchange.topology.kind": "ring",
     "exchange.topology.probability": "0.5",
     "exchange.topology.rewiring": "0.5",
@@ -79,6 +83,7 @@ ANOTHER = {
 }
 # Settings that count only beside another.
 BESIDE = {
+    "aggregation.mode": "experiment_mode=deployment",
     "exchange.topology.degree": "exchange.topology.kind=k_regular",
     "exchange.topology.arity": "exchange.topology.kind=tree",
     "exchange.topology.probability": "exchange.topology.kind=erdos_renyi",

@@ -113,3 +113,9 @@ def test_only_an_executor_that_is_one_device_has_its_link():
 )
 def test_a_topology_has_the_parameters_of_its_form(topology, complaint):
     assert complaint in complaint_about(f"exchange: {{topology: {topology}}}")
+
+
+def test_without_an_aggregator_every_executor_is_one_device():
+    text = "aggregation: {mode: decentralized}\n"
+    assert "write experiment_mode: deployment, or aggregation.mode: centralized" in complaint_about(text)
+    assert parse_job(text + "experiment_mode: deployment\n").job.aggregation.mode == "decentralized"

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedswarm.errors import NumericRangeError
+from fedswarm.jobs.vocabulary import settings
 from fedswarm.randomness import generator
 from fedswarm.swarm.chunks import MIN_CHUNK_BYTES
 from fedswarm.swarm.importance import METHODS, MOST_IMPORTANT, Evidence, chunk_importance, rank_bytes
@@ -59,6 +60,7 @@ def test_bytes_are_the_ranks_of_the_scores(method: str, expected: list[int]) -> 
 
 def test_the_references_methods_are_all_there() -> None:
     assert list(METHODS) == ["delta_magnitude", "delta_l2", "snip", "fisher", "gradient_delta", "random", "sequential"]
+    assert settings()["exchange", "importance"].choices == tuple(METHODS)
 
 
 def test_methods_say_which_gradient_they_need() -> None:

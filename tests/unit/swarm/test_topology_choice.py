@@ -6,9 +6,10 @@ import pytest
 
 from fedswarm.errors import TopologyError
 from fedswarm.jobs.exchange_sections import TopologySection
+from fedswarm.jobs.schema import Job
 from fedswarm.jobs.vocabulary import settings
 from fedswarm.swarm.topologies import FAMILIES
-from fedswarm.swarm.topology_choice import family_of, family_of_text, topology_text
+from fedswarm.swarm.topology_choice import family_of, family_of_text, topology_of_job, topology_text
 
 NEEDED: dict[str, dict[str, Any]] = {"erdos_renyi": {"probability": 0.5}, "custom": {"links": "1-2 2-3"}}
 
@@ -18,7 +19,20 @@ def section(**fields: Any) -> TopologySection:
 
 
 def test_a_job_can_ask_for_every_family() -> None:
-    assert set(settings()["exchange", "topology", "kind"].choices) == set(FAMILIES)
+    assert set(settings()["exchange", "topology", "kind"].choices) == {*FAMILIES, "auto"}
+
+
+@pytest.mark.parametrize(
+    ("peers", "mode", "kind"),
+    [(16, "decentralized", "complete"), (17, "decentralized", "k_regular"), (17, "centralized", "complete")],
+)
+def test_only_many_peers_without_an_aggregator_are_linked_sparsely(peers: int, mode: str, kind: str) -> None:
+    fields = {"experiment_mode": "deployment", "aggregation": {"mode": mode}, "cluster": {"executors": peers}}
+    assert topology_of_job(Job.model_validate(fields)).kind == kind
+
+
+def test_what_a_job_asks_for_goes_before_its_number_of_peers() -> None:
+    assert topology_of_job(Job.model_validate({"exchange": {"topology": {"kind": "ring"}}})).kind == "ring"
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILIES))
