@@ -28,7 +28,19 @@ ROUND_COLUMNS: Final = (
     "bytes_peers",
     "preferred_duration_s",
 )
-TEST_COLUMNS: Final = ("round", "clock_s", "clock_h", "loss", "top1", "top5", "samples")
+TEST_COLUMNS: Final = (
+    "round",
+    "clock_s",
+    "clock_h",
+    "loss",
+    "top1",
+    "top5",
+    "samples",
+    "loss_min",
+    "loss_max",
+    "top1_min",
+    "top1_max",
+)
 CLIENT_COLUMNS: Final = (
     "completed_round",
     "client",
@@ -58,13 +70,13 @@ _POSITIONS: Final = {
 
 
 def last_writings(records: Sequence[Parsed]) -> list[Parsed]:
-    """Records without the earlier of two with the same tag and round: a resumed run repeats its last rounds."""
-    last = {(record["tag"], record["round"]): at for at, record in enumerate(records) if "round" in record}
-    return [
-        record
-        for at, record in enumerate(records)
-        if "round" not in record or last[record["tag"], record["round"]] == at
-    ]
+    """Records without the earlier of two with the same tag, round and peer: a resumed run repeats its last rounds."""
+    last = {_writing(record): at for at, record in enumerate(records) if "round" in record}
+    return [record for at, record in enumerate(records) if "round" not in record or last[_writing(record)] == at]
+
+
+def _writing(record: Parsed) -> tuple[Any, ...]:
+    return record["tag"], record["round"], record.get("peer")
 
 
 def round_rows(records: Sequence[Parsed]) -> Iterator[Row]:
@@ -110,6 +122,10 @@ def test_rows(records: Sequence[Parsed]) -> Iterator[Row]:
             "top1": record.get("top1"),
             "top5": record.get("top5"),
             "samples": record.get("samples"),
+            "loss_min": record.get("loss_min"),
+            "loss_max": record.get("loss_max"),
+            "top1_min": record.get("top1_min"),
+            "top1_max": record.get("top1_max"),
         }
 
 

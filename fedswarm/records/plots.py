@@ -34,6 +34,23 @@ def learning_curve(
     return figure
 
 
+def accuracy_band(run: RunFrames) -> Figure:
+    """Accuracy over the rounds of a run without an aggregator: a line for each peer, their mean, and the band between.
+
+    The wider the band, the less the peers agree. A run with an aggregator has one model, and its band no width.
+    """
+    figure, (axes,) = _figure(1)
+    tests = run.tests.astype({"top1_min": float, "top1_max": float})
+    for _, own in run.peer_rounds.dropna(subset=["top1"]).groupby("peer"):
+        axes.plot(own["completed_round"] + 1, own["top1"], linewidth=0.5, color="grey")
+    lowest, highest = tests["top1_min"].fillna(tests["top1"]), tests["top1_max"].fillna(tests["top1"])
+    axes.fill_between(tests["round"], lowest, highest, alpha=0.3, label="between the peers")
+    axes.plot(tests["round"], tests["top1"], marker=".", label="mean")
+    axes.set(xlabel=_AXES["round"], ylabel=_MEASURES["top1"])
+    axes.legend()
+    return figure
+
+
 def round_durations(runs: Runs, averaged: bool = False) -> Figure:
     """Duration of each round with the pacer's preferred duration as dashed steps; one panel a run.
 

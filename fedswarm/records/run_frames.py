@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedswarm.errors import DataError, DependencyError
-from fedswarm.records import frame_rows
+from fedswarm.records import frame_rows, peer_rows
 from fedswarm.records.reader import read_records
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ class RunFrames:
     - ``rounds``: one row a completed round: ``completed_round``, ``round`` (the one after), clocks, ``duration_s``,
       ``loss``, counts of clients, ``wall_s``, bytes sent, ``preferred_duration_s`` (the pacer's, if it has one).
     - ``tests``: one row a test: ``round`` (rounds trained before it), ``clock_s``, ``clock_h``, ``loss``, ``top1``,
-      ``top5``, ``samples``.
+      ``top5``, ``samples``. Without an aggregator these are means over the peers, and ``top1_min``, ``top1_max``,
+      ``loss_min``, ``loss_max`` their extremes.
     - ``clients``: one row a client and round: phase times, ``duration_s``, ``steps``, utilities, ``loss``, ``samples``,
       ``executor_id``, ``status`` (completed, straggler, dropped).
     - ``selections``: one row a client and round: ``role`` (run, straggler), ``first_time`` (never ran before).
     - ``executors``: one row for each time an executor joined or was lost.
+    - ``peers``, ``peer_rounds``: of a run without an aggregator, one row a peer, and one a peer and round.
     - ``job``: dotted key (index) and ``value`` of the resolved job.
     """
 
@@ -40,6 +42,8 @@ class RunFrames:
     clients: pd.DataFrame
     selections: pd.DataFrame
     executors: pd.DataFrame
+    peers: pd.DataFrame
+    peer_rounds: pd.DataFrame
     job: pd.DataFrame
 
 
@@ -64,6 +68,8 @@ def read_run(path: Path | str) -> RunFrames:
             clients=frame(frame_rows.client_rows(records), frame_rows.CLIENT_COLUMNS),
             selections=frame(frame_rows.selection_rows(records), frame_rows.SELECTION_COLUMNS),
             executors=frame(frame_rows.executor_rows(records), frame_rows.EXECUTOR_COLUMNS),
+            peers=frame(peer_rows.peer_rows(records), peer_rows.PEER_COLUMNS),
+            peer_rounds=frame(peer_rows.peer_round_rows(records), peer_rows.PEER_ROUND_COLUMNS),
             job=frame(frame_rows.job_rows(records), ("key", "value")).set_index("key"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes, Payload
+from fedswarm.records.spread import Spread, spread_keys
 
 SCHEMA = 1
 """Version of the record format; it grows when a key changes its meaning (a new key is no change)."""
@@ -167,6 +168,7 @@ class RoundSummary:
 
     ``sampled_clients`` and ``planned_clients`` count the sampled and the dispatched clients. Bytes are those of chunks
     during the round: sent and received by the aggregator, moved directly between executors, and received in vain.
+    Without an aggregator every peer has its own figures: ``over_peers`` holds some of them.
     """
 
     tag: ClassVar[str] = "ROUND_SUMMARY"
@@ -186,6 +188,7 @@ class RoundSummary:
     sampled_clients: int
     planned_clients: int
     utilities: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    over_peers: Mapping[str, Spread] = field(default_factory=dict)
 
     def payload(self) -> Payload:
         """``clock_start``, ``clock_end``, ``duration`` are virtual s; ``wall_s`` is how long the round really took.
@@ -195,6 +198,7 @@ class RoundSummary:
         """
         return {
             **_by_client(self.utilities),
+            **spread_keys(self.over_peers),
             "round": self.completed_round + 1,
             "completed_round": self.completed_round,
             "clock_start": self.clock_start_s,
@@ -261,7 +265,10 @@ class SelectionMetrics:
 
 @dataclass(frozen=True)
 class TestResult:
-    """The global model on the test set, before round ``round`` is trained (that is, after ``round`` rounds)."""
+    """The global model on the test set, before round ``round`` is trained (that is, after ``round`` rounds).
+
+    Without an aggregator there is a model at each peer: the figures are means, and ``over_peers`` holds their spreads.
+    """
 
     __test__: ClassVar[bool] = False  # the name is the family's; pytest must not collect it
     tag: ClassVar[str] = "TEST_RESULT"
@@ -271,10 +278,12 @@ class TestResult:
     top1: float
     top5: float
     samples: int
+    over_peers: Mapping[str, Spread] = field(default_factory=dict)
 
     def payload(self) -> Payload:
         """``clock`` virtual s; ``top1`` and ``top5`` shares of ``samples`` in 0..1; ``loss`` mean over samples."""
         return {
+            **spread_keys(self.over_peers),
             "round": self.round,
             "clock": self.clock_s,
             "loss": self.loss,
@@ -379,6 +388,41 @@ class PeerRefused:
 
 
 @dataclass(frozen=True)
+class PeerTestResult:
+    """A peer's TEST_RESULT of its own model, as the records of the whole run hold it."""
+
+    tag: ClassVar[str] = "PEER_TEST_RESULT"
+    peer: str
+    result: TestResult
+
+    def payload(self) -> Payload:
+        """``peer``, and the keys of TEST_RESULT."""
+        return {"peer": self.peer, **self.result.payload()}
+
+
+@dataclass(frozen=True)
+class PeerModels:
+    """How far the peers' final models lie apart; after a final consensus they are equal, and both figures are 0."""
+
+    tag: ClassVar[str] = "PEER_MODELS"
+    peers: Sequence[str]
+    largest_difference: float
+    consensus_distance: float
+    norm: float
+
+    def payload(self) -> Payload:
+        """``largest_difference`` of one weight between two peers; ``consensus_distance``, the root of the mean square
+        distance to the mean model; ``norm`` of the latter, to compare with.
+        """
+        return {
+            "peers": list(self.peers),
+            "largest_difference": self.largest_difference,
+            "consensus_distance": self.consensus_distance,
+            "norm": self.norm,
+        }
+
+
+@dataclass(frozen=True)
 class Shutdown:
     """Last record of a run: how it ended, after ``round`` completed rounds."""
 
@@ -424,6 +468,11 @@ TAGS: Final = tuple(
         TestResult,
         RoundSkipped,
         CheckpointSaved,
+        PeerRound,
+        PeerTestResult,
+        PeerCaughtUp,
+        PeerRefused,
+        PeerModels,
         Shutdown,
     )
 )

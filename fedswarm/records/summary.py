@@ -20,7 +20,8 @@ class RunProgress:
     """Feed it every record in order; read the fields at any time. Unknown tags are passed over.
 
     ``round`` counts completed rounds of ``rounds``; ``clock_s`` is virtual; ``loss`` is that of training in the last
-    round and ``top1``, ``test_loss`` those of the last test; bytes are totals since the start.
+    round and ``top1``, ``test_loss`` those of the last test; bytes are totals since the start. Without an aggregator
+    (``decentralized``) the figures are means over the peers, ``top1_min`` and ``top1_max`` the extremes among them.
     """
 
     state: State = "starting"
@@ -32,7 +33,10 @@ class RunProgress:
     loss: float | None = None
     test_loss: float | None = None
     top1: float | None = None
+    top1_min: float | None = None
+    top1_max: float | None = None
     top5: float | None = None
+    decentralized: bool = False
     tested_round: int | None = None
     bytes_aggregator: int = 0
     bytes_peers: int = 0
@@ -75,7 +79,9 @@ class RunProgress:
 
 
 def _job_config(progress: RunProgress, record: Mapping[str, Any]) -> None:
-    progress.rounds = record.get("job", {}).get("rounds")
+    job = record.get("job", {})
+    progress.rounds = job.get("rounds")
+    progress.decentralized = job.get("aggregation", {}).get("mode") == "decentralized"
     progress.executors.clear()  # a restarted aggregator hears from its executors anew
     progress.state = "starting"
     progress.message = ""
@@ -115,6 +121,8 @@ def _test_result(progress: RunProgress, record: Mapping[str, Any]) -> None:
     progress.tested_round = int(record["round"])
     progress.test_loss = record.get("loss")
     progress.top1 = record.get("top1")
+    progress.top1_min = record.get("top1_min")
+    progress.top1_max = record.get("top1_max")
     progress.top5 = record.get("top5")
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from fedswarm.errors import RunFailedError
 from fedswarm.records import fedscale_text
@@ -41,14 +41,20 @@ class RecordWriter:
 
     def write(self, record: Record) -> None:
         """Adds one record, on disk in both forms when this returns."""
-        ts = self._now()
-        payload = encode(record.payload())
-        rest = ", " + payload[1:] if len(payload) > 2 else "}"
-        self._jsonl.append(f'{{"ts": {ts!r}, "tag": "{record.tag}", "schema": {SCHEMA}{rest}\n')
+        self._append(self._now(), record.tag, record.payload(), fedscale_text.lines(record), sys._getframe(1))
+
+    def copy(self, record: Mapping[str, Any]) -> None:
+        """Adds a record that another process wrote, as a reader gives it: with its own ``ts`` and tag."""
+        payload = {key: value for key, value in record.items() if key not in ("ts", "tag", "schema")}
+        self._append(float(record["ts"]), str(record["tag"]), payload, [], sys._getframe(1))
+
+    def _append(self, ts: float, tag: str, payload: Mapping[str, Any], human: list[str], caller: FrameType) -> None:
+        text = encode(payload)
+        rest = ", " + text[1:] if len(text) > 2 else "}"
+        self._jsonl.append(f'{{"ts": {ts!r}, "tag": "{tag}", "schema": {SCHEMA}{rest}\n')
         if self._text is not None:
-            prefix = _prefix(ts, sys._getframe(1))
-            messages = [f"[{record.tag}] {payload}", *fedscale_text.lines(record)]
-            self._text.append("".join(f"{prefix} {message}\n" for message in messages))
+            prefix = _prefix(ts, caller)
+            self._text.append("".join(f"{prefix} {message}\n" for message in [f"[{tag}] {text}", *human]))
 
     def close(self) -> None:
         """Closes both files; writing after that is an error."""

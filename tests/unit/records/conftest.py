@@ -12,11 +12,14 @@ from fedswarm.records.schema import (
     ExecutorLost,
     Federation,
     JobConfig,
+    PeerRound,
+    PeerTestResult,
     RoundBegin,
     RoundSummary,
     Shutdown,
     TestResult,
 )
+from fedswarm.records.spread import Spread
 from fedswarm.records.writer import RecordWriter
 
 TIMES = {
@@ -96,21 +99,49 @@ def small_run(rounds=2):
     return records
 
 
+def peer_round(peer, round_index, **figures):
+    facts = {
+        "samples": 100, "loss": 1.0, "train_s": 2.0, "exchange_s": 1.0, "aggregate_s": 0.1, "evaluate_s": 0.2,
+        "sources_complete": 2, "sources_partial": 0, "sources_missing": 0, "arrived": 1.0, "coverage": 1.0,
+        "bytes_sent": 10, "bytes_received": 20, "bytes_wasted": 1, "links": 2,
+    }  # fmt: skip
+    return PeerRound(peer=peer, completed_round=round_index, **(facts | figures))
+
+
 @pytest.fixture
 def sample():
     """Functions that make records of the small run."""
-    return SimpleNamespace(begin=begin, summary=summary, client_info=client_info, run=small_run, times=TIMES)
+    return SimpleNamespace(
+        begin=begin, summary=summary, client_info=client_info, run=small_run, peer_round=peer_round, times=TIMES
+    )
+
+
+@pytest.fixture
+def peers_told(sample):
+    """Two peers' records of two rounds, and the tests over both, as a run without an aggregator holds them."""
+    told = []
+    for index in range(2):
+        for peer in ("1", "10"):
+            told.append({"ts": 5.0, "tag": "PEER_ROUND", **sample.peer_round(peer, index).payload()})
+            test = TestResult(index + 1, 5.0, loss=1.0, top1=(int(peer) + index) / 20, top5=0.9, samples=100)
+            told.append({"ts": 5.5, "tag": "PEER_TEST_RESULT", **PeerTestResult(peer, test).payload()})
+        band = Spread((5.5 + index) / 20, (1 + index) / 20, (10 + index) / 20)
+        told.append(TestResult(index + 1, 5.5, 1.0, band.mean, 0.9, 100, over_peers={"top1": band}))
+    return told
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Writes records to a run folder with its text log beside it; the clock says 1000, 1001, ... seconds."""
+    """Writes records to a run folder with its text log beside it; the clock says 1000, 1001, ... seconds.
+
+    Dictionaries are another process's records and are copied.
+    """
 
     def write(records):
         ticks = itertools.count(1000.0)
         with RecordWriter(tmp_path / "rounds.jsonl", tmp_path / "small_logging", now=lambda: next(ticks)) as writer:
             for record in records:
-                writer.write(record)
+                (writer.copy if isinstance(record, dict) else writer.write)(record)
         return tmp_path
 
     return write

@@ -93,3 +93,11 @@ def test_a_folder_that_is_missing_is_one_clear_error(tmp_path):
 def test_a_text_log_that_cannot_be_written_is_one_clear_error(tmp_path):
     with pytest.raises(RunFailedError, match="Is a directory"):
         RecordWriter(tmp_path / "rounds.jsonl", tmp_path, now=lambda: 1.0)
+
+
+def test_a_copied_record_keeps_its_own_time_and_tag(tmp_path):
+    with RecordWriter(tmp_path / "rounds.jsonl", tmp_path / "log", now=lambda: 9.0) as writer:
+        writer.copy({"ts": 5.0, "tag": "PEER_ROUND", "schema": 1, "peer": "3"})
+    (record,) = read_records(tmp_path)
+    assert record == {"ts": 5.0, "tag": "PEER_ROUND", "schema": 1, "peer": "3"}
+    assert '[PEER_ROUND] {"peer": "3"}' in (tmp_path / "log").read_text()

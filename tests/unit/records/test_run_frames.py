@@ -43,6 +43,21 @@ def test_executors_come_and_go(run):
     assert list(run.executors["ts"][:1]) == [1001.0]
 
 
+def test_peers_have_a_row_each_and_one_a_round_with_their_tests(peers_told, write_run):
+    run = read_run(write_run(peers_told))
+    assert list(run.peer_rounds["peer"]) == ["1", "10", "1", "10"]
+    assert list(run.peer_rounds["top1"]) == [0.05, 0.5, 0.1, 0.55]
+    assert run.peers.set_index("peer").loc["10", ["rounds", "top1", "bytes_received", "lost"]].tolist() == [
+        2, 0.55, 40, False
+    ]  # fmt: skip
+    assert list(run.tests["top1_max"]) == [0.5, 0.55]
+
+
+def test_a_run_with_an_aggregator_has_no_peers(run):
+    assert run.peers.empty and run.peer_rounds.empty
+    assert run.tests["top1_min"].isna().all()
+
+
 def test_the_job_is_flattened(run):
     assert run.job.loc["training.batch_size", "value"] == 16
 

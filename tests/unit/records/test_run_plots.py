@@ -34,6 +34,19 @@ def test_runs_are_compared_in_one_figure(run):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
 
 
+def test_the_band_of_accuracy_spans_the_peers(peers_told, write_run):
+    (axes,) = drawn(plots.accuracy_band(read_run(write_run(peers_told))))
+    assert list(axes.lines[-1].get_ydata()) == [0.275, 0.325]
+    assert len(axes.lines) == 3
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert (corners[:, 1].min(), corners[:, 1].max()) == (0.05, 0.55)
+
+
+def test_one_model_has_a_band_without_width(run):
+    (axes,) = drawn(plots.accuracy_band(run))
+    assert len(axes.lines) == 1
+
+
 @pytest.mark.parametrize("averaged", [False, True])
 def test_each_run_has_its_panel_of_round_durations(run, averaged):
     axes = drawn(plots.round_durations({"a": run, "b": run}, averaged))
