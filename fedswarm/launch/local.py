@@ -93,9 +93,10 @@ class LocalLauncher:
 
         Raises:
             DependencyError: no job can run here; nothing was started or written.
+            TopologyError: the peers cannot be linked as the job says; likewise.
             LaunchError: the run folder cannot be written.
         """
-        check()
+        check(job)
         now = datetime.now().astimezone()
         try:
             folder = RunFolder.create(self._working_folder / RUNS_FOLDER, job.job_name, now)

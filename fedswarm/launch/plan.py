@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fedswarm.jobs.built_in import PARTITIONS_WITH_OWN_CLIENTS
 from fedswarm.jobs.schema import ClusterSection, Job
 from fedswarm.rounds.exchange_choice import spreads_by_peers
+
+if TYPE_CHECKING:
+    from fedswarm.launch.peer_plan import PeerPlan
 
 MODEL_WEIGHT_BYTES: Final = 4  # a model version travels as float32
 SUM_WEIGHT_BYTES: Final = 8  # a partial sum of updates as float64
@@ -46,7 +49,8 @@ class ExpectedTraffic:
 class LaunchPlan:
     """The processes of a run, who takes part in a round if all are online, and what travels.
 
-    ``clients`` is ``None`` if only the data know, ``traffic`` for a model of the user's own.
+    ``clients`` is ``None`` if only the data know, ``traffic`` for a model of the user's own. A job without an
+    aggregator has ``peers`` and no ``traffic``.
     """
 
     job_name: str
@@ -58,6 +62,7 @@ class LaunchPlan:
     participants: int
     clients_per_executor: float  # of those that train
     traffic: ExpectedTraffic | None
+    peers: PeerPlan | None = None
 
 
 def module_of(services: str, role: str) -> str:
@@ -74,7 +79,13 @@ def tracker_ports(cluster: ClusterSection) -> dict[str, int]:
 
 
 def plan_launch(job: Job, services: str = "services") -> LaunchPlan:
-    """The plan of a job. Pure: looks at nothing but the job."""
+    """The plan of a job. Pure: looks at nothing but the job.
+
+    Raises:
+        TopologyError: the form of the links between peers does not fit their number.
+    """
+    if job.aggregation.mode == "decentralized":
+        return _plan_of_peers(job, services)
     clients = _clients(job)
     wanted = math.floor(job.selection.participants * job.selection.overcommitment)
     sampled = wanted if clients is None else min(wanted, clients)
@@ -95,6 +106,25 @@ def plan_launch(job: Job, services: str = "services") -> LaunchPlan:
     )
 
 
+def _plan_of_peers(job: Job, services: str) -> LaunchPlan:
+    """Every executor is a client, and all train."""
+    from fedswarm.launch.peer_plan import plan_peers  # numpy, for these jobs alone
+
+    peers, weights = job.cluster.executors, TYPICAL_WEIGHTS.get(job.model.name)
+    return LaunchPlan(
+        job_name=job.job_name,
+        rounds=job.rounds,
+        processes=_processes(job, services),
+        clients=peers,
+        sampled_clients=peers,
+        training_clients=peers,
+        participants=peers,
+        clients_per_executor=1.0,
+        traffic=None,
+        peers=plan_peers(job, None if weights is None else weights * MODEL_WEIGHT_BYTES),
+    )
+
+
 def _clients(job: Job) -> int | None:
     if job.experiment_mode == "deployment":
         return job.cluster.executors
@@ -111,9 +141,10 @@ def _processes(job: Job, services: str) -> tuple[PlannedProcess, ...]:
         PlannedProcess(role, module_of(services, role), cluster.host, port)
         for role, port in tracker_ports(cluster).items()
     )
+    aggregator = PlannedProcess("aggregator", module_of(services, "aggregator"), cluster.host, cluster.aggregator_port)
     return (
         *trackers,
-        PlannedProcess("aggregator", module_of(services, "aggregator"), cluster.host, cluster.aggregator_port),
+        *(() if job.aggregation.mode == "decentralized" else (aggregator,)),
         PlannedProcess("zygote", "fedswarm.launch.zygote", cluster.host, None),
         *executors,
     )

@@ -7,16 +7,18 @@ import importlib.util
 from typing import Final
 
 from fedswarm.errors import DependencyError
+from fedswarm.jobs.schema import Job
 
 # What the services import beyond the command line's own needs, and what to install for it.
 NEEDED: Final = {"torch": "torch", "numpy": "numpy", "grpc": "grpcio", "safetensors": "safetensors", "blake3": "blake3"}
 
 
-def check() -> None:
-    """Looks, without importing anything, whether a job can run here.
+def check(job: Job) -> None:
+    """Looks whether a job can run here, without importing what only the services need.
 
     Raises:
         DependencyError: a package is missing.
+        TopologyError: there is no aggregator to go by, and the peers cannot be linked as the job says.
     """
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
@@ -24,6 +26,10 @@ def check() -> None:
         raise DependencyError(
             f"not installed: {names}; run `make setup`, or: python -m pip install {' '.join(missing)}"
         )
+    if job.aggregation.mode == "decentralized":
+        from fedswarm.launch.peer_plan import founding_topology  # numpy, for these jobs alone
+
+        founding_topology(job)
 
 
 def broken_package() -> DependencyError | None:

@@ -54,6 +54,11 @@ class RunFolder:
         return self.path / "rounds.jsonl"
 
     @property
+    def peers(self) -> Path:
+        """What each peer of a run without an aggregator tells of itself, ``<id>.jsonl``."""
+        return self.path / "peers"
+
+    @property
     def logs(self) -> Path:
         """One log a process."""
         return self.path / "logs"

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from fedswarm.launch.processes import ProcessIdentity
 
-Phase = Literal["starting", "running", "finished", "failed", "stopped"]
+Ending = Literal["finished", "failed", "stopped"]
+Phase = Literal["starting", "running"] | Ending
 OVER: Final = frozenset({"finished", "failed", "stopped"})
 INTERRUPTED: Final = 130  # exit code of a run that the user ended
 SUPERVISOR_GONE: Final = "its supervisor is gone (killed, the disk is full, or the machine went down)"

@@ -4,6 +4,9 @@ It starts trackers, aggregator and (through the zygote) the executors, keeps ``r
 end together: when the aggregator ends, when no executor is left, on SIGTERM (a second one hurries), and when its own
 lifeline ends because an attached driver died. Should the supervisor itself be killed, its processes notice the end of
 *their* lifeline and leave.
+
+A decentralised job has no aggregator. It is over when its executors are, and has finished if one of them has; the
+supervisor's :class:`Chronicler` writes its records, which no executor waits for.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fedswarm.errors import FedswarmError, LaunchError, RunFailedError
 from fedswarm.jobs.load import load_job
@@ -31,21 +35,25 @@ from fedswarm.launch.member import Member
 from fedswarm.launch.plan import module_of, tracker_ports
 from fedswarm.launch.processes import session_members
 from fedswarm.launch.run_folder import RunFolder
-from fedswarm.launch.run_state import INTERRUPTED, Phase
+from fedswarm.launch.run_state import INTERRUPTED, Ending
 from fedswarm.launch.service_process import ServiceProcess, lines_of
 
-STOP_GRACE_S: Final = 10.0  # for the aggregator to save what it has after a stop
+if TYPE_CHECKING:
+    from fedswarm.launch.chronicler import Chronicler
+
+STOP_GRACE_S: Final = 10.0  # for the aggregator, or the peers without one, to save what they have after a stop
 LEAVE_GRACE_S: Final = 2.0  # for executors to leave by themselves when the aggregator has dismissed them
 FINISH_GRACE_S: Final = 30.0  # for the aggregator to write its last results after the executors left regularly
 TERM_GRACE_S: Final = 3.0  # between SIGTERM and SIGKILL
 REAP_S: Final = 5.0
+SILENCE_POLL_S: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
 
-    phase: Phase
+    phase: Ending
     exit_code: int
     error: str | None = None
 
@@ -68,6 +76,7 @@ class Supervisor:
         self._held: list[ServiceProcess] = []
         self._pool: ExecutorPool | None = None
         self._aggregator: Member | None = None
+        self._chronicler: Chronicler | None = None  # of a job without an aggregator
 
     def stop(self) -> None:
         """Asks for a graceful stop; a second call for a hard one."""
@@ -84,6 +93,7 @@ class Supervisor:
             await asyncio.wait([running])
             outcome = STOPPED
         await self._end_everything(outcome)
+        outcome = self._end_records(outcome)
         self._journal.close(outcome.phase, outcome.exit_code, outcome.error)
         return outcome
 
@@ -91,7 +101,7 @@ class Supervisor:
         try:
             await self._start()
             self._journal.enter("running")
-            return await self._watch()
+            return await (self._watch() if self._chronicler is None else self._watch_peers(self._chronicler))
         except FedswarmError as error:
             return _failed(error)
         except Exception as error:  # a mistake of ours must not leave the run without an end
@@ -101,7 +111,9 @@ class Supervisor:
     async def _start(self) -> None:
         """Starts everything; returns once the executors are ready or the aggregator has ended already."""
         cluster, folder = self._job.cluster, self._folder
-        self._pool = await ExecutorPool.start(
+        if self._job.aggregation.mode == "decentralized":
+            self._chronicler = self._make_chronicler()
+        pool = self._pool = await ExecutorPool.start(
             module_of(self._services, "executor"),
             folder.job_file,
             folder.log_file("zygote"),
@@ -113,14 +125,20 @@ class Supervisor:
             for role, port in tracker_ports(cluster).items()
         ]
         tracker_flags = ["--tracker", ",".join(str(tracker.target) for tracker in trackers)]
-        job_flags = ["--job", str(folder.job_file), "--run-folder", str(folder.path)]
+        flags = ["--job", str(folder.job_file), "--run-folder", str(folder.path), *tracker_flags]
+        if self._chronicler is not None:
+            await self._start_executors(pool, flags)
+            self._chronicler.begin(pool.executors)
+            return
         binding = ["--host", cluster.host, "--port", str(cluster.aggregator_port)]
         text_log = ["--text-log", self._journal.state.text_log]
-        aggregator = self._aggregator = await self._start_service(
-            "aggregator", [*job_flags, *text_log, *tracker_flags, *binding]
-        )
-        executor_flags = [*job_flags, "--aggregator", str(aggregator.target), *tracker_flags]
-        starting = asyncio.create_task(self._start_executors(self._pool, executor_flags), name="start executors")
+        aggregator = self._aggregator = await self._start_service("aggregator", [*flags, *text_log, *binding])
+        await self._start_executors_of(aggregator, pool, flags)
+
+    async def _start_executors_of(self, aggregator: Member, pool: ExecutorPool, flags: list[str]) -> None:
+        """Starts the executors, or gives up because their aggregator has ended."""
+        own = [*flags, "--aggregator", str(aggregator.target)]
+        starting = asyncio.create_task(self._start_executors(pool, own), name="start executors")
         try:
             await self._first(starting, aggregator.until_ended())
         finally:
@@ -172,12 +190,42 @@ class Supervisor:
         if not self._aggregator.has_ended and any(member.exit_code == 0 for member in self._executors()):
             await self._wait([self._aggregator], FINISH_GRACE_S)
         if not self._aggregator.has_ended:
-            ends = ", ".join(f"{member.role}: {_how(member)}" for member in self._executors())
-            error = f"no executor is left ({ends}); their logs are in {self._folder.logs}"
-            return Outcome("failed", RunFailedError.exit_code, error)
+            return self._nobody_left()
         if self._aggregator.exit_code == 0:
             return Outcome("finished", 0)
         return _failed(self._aggregator.failure)
+
+    async def _watch_peers(self, chronicler: Chronicler) -> Outcome:
+        """Waits until all peers have ended, or nothing is heard any more of those that others have left behind."""
+        executors = self._executors()
+        following = asyncio.create_task(chronicler.follow(), name="follow the peers")
+        try:
+            await self._first(following, self._all_ended(executors), self._long_silence(chronicler))
+            if following.done():
+                await following  # raises why the records cannot be written
+        finally:
+            following.cancel()
+        chronicler.poll()
+        if any(member.exit_code == 0 for member in executors):
+            return Outcome("finished", 0)
+        told = next((member for member in executors if member.has_ended and not member.was_lost), None)
+        return self._nobody_left() if told is None else _failed(told.failure)
+
+    async def _long_silence(self, chronicler: Chronicler) -> None:
+        """Waits until a peer has finished and those left have told nothing for as long as a lease of work lasts."""
+        patience_s = self._job.cluster.lease_timeout_s
+        left = self._executors()
+        while len(left) == len(self._executors()) or chronicler.silence_s < patience_s:
+            await asyncio.sleep(min(patience_s, SILENCE_POLL_S))
+            left = [member for member in self._executors() if member.exit_code != 0]
+        for member in left:
+            if not member.has_ended:
+                self._journal.note(f"{member.role} told nothing for {patience_s:g} s after others finished: ended")
+
+    def _nobody_left(self) -> Outcome:
+        ends = ", ".join(f"{member.role}: {_how(member)}" for member in self._executors())
+        error = f"no executor is left ({ends}); their logs are in {self._folder.logs}"
+        return Outcome("failed", RunFailedError.exit_code, error)
 
     def _executors(self) -> list[Member]:
         return [] if self._pool is None else self._pool.executors
@@ -191,9 +239,11 @@ class Supervisor:
     async def _end_everything(self, outcome: Outcome) -> None:
         self._ending = True
         everybody = [*(service.member for service in self._held), *self._executors()]
-        if outcome.phase == "stopped" and self._aggregator is not None:
-            self._aggregator.send(signal.SIGTERM)
-            await self._wait([self._aggregator], STOP_GRACE_S)
+        if outcome.phase == "stopped":
+            savers = self._executors() if self._aggregator is None else [self._aggregator]
+            for member in savers:
+                member.send(signal.SIGTERM)
+            await self._wait(savers, STOP_GRACE_S)
         if outcome.phase != "failed":
             await self._wait(self._executors(), LEAVE_GRACE_S)
         for number, patience_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, REAP_S)):
@@ -202,6 +252,23 @@ class Supervisor:
             await self._wait(everybody, patience_s)
         await self._end_zygote()
         _end_session()
+
+    def _make_chronicler(self) -> Chronicler:
+        from fedswarm.launch.chronicler import Chronicler  # numpy takes a third of a second: only these jobs pay
+
+        text_log = Path(self._journal.state.text_log)
+        return Chronicler(self._folder, self._job, text_log, time.time, self._journal.note)
+
+    def _end_records(self, outcome: Outcome) -> Outcome:
+        if self._chronicler is None:
+            return outcome
+        try:
+            self._chronicler.end(outcome.phase, outcome.error or "")
+        except RunFailedError as error:
+            return _failed(error) if outcome.phase == "finished" else outcome
+        except Exception:  # a mistake of ours must not leave the run without an end
+            traceback.print_exc()
+        return outcome
 
     async def _end_zygote(self) -> None:
         if self._pool is None:

@@ -28,7 +28,7 @@ class Desk:
     def __init__(self, folder, driver):
         self.folder = folder
         self.driver = driver
-        self.python_path = [HERE]
+        self.python_path = [HERE, HERE.parents[1]]  # of this checkout, wherever another may be installed
         self.drivers = []
 
     def write_job(self, text):

@@ -79,6 +79,24 @@ def test_the_aggregator_sends_one_copy_to_peers_that_relay_and_one_each_to_those
     assert traffic.updates == 2 * executors * traffic.model  # float64 sums of float32 weights
 
 
+@pytest.mark.parametrize(("reach", "copies"), [("everyone", 4 * 3), ("neighbours", 4 * 2)])
+def test_peers_without_an_aggregator_all_train_and_exchange_along_their_links(reach, copies):
+    plan = plan_launch(
+        job(
+            experiment_mode="deployment",
+            aggregation={"mode": "decentralized"},
+            cluster={"executors": 4},
+            model={"name": "lr"},
+            exchange={"topology": {"kind": "ring"}, "reach": reach},
+        )
+    )
+    assert "aggregator" not in [process.role for process in plan.processes]
+    assert (plan.clients, plan.training_clients, plan.participants, plan.traffic) == (4, 4, 4, None)
+    assert plan.peers is not None
+    assert (plan.peers.topology, plan.peers.links, plan.peers.diameter) == ("ring", 4, 2)
+    assert plan.peers.received_bytes == copies * 4 * TYPICAL_WEIGHTS["lr"]
+
+
 def test_bytes_of_a_model_of_the_users_own_are_unknown():
     assert plan_launch(job(model={"name": "my_models:build"})).traffic is None
 

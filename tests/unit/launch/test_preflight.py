@@ -3,19 +3,31 @@ import sys
 
 import pytest
 
-from fedswarm.errors import DependencyError
+from fedswarm.errors import DependencyError, TopologyError
+from fedswarm.jobs.schema import Job
 from fedswarm.launch.preflight import broken_package, check
 
 
 def test_a_machine_with_everything_passes():
-    check()
+    check(Job())
+
+
+def test_peers_without_an_aggregator_must_fit_their_topology():
+    sections = {
+        "experiment_mode": "deployment",
+        "aggregation": {"mode": "decentralized"},
+        "exchange": {"topology": {"kind": "hypercube"}},
+    }
+    check(Job.model_validate({**sections, "cluster": {"executors": 8}}))
+    with pytest.raises(TopologyError, match="4 or 8"):
+        check(Job.model_validate({**sections, "cluster": {"executors": 6}}))
 
 
 def test_a_machine_without_torch_gets_one_clear_message(monkeypatch):
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else there(name))
     with pytest.raises(DependencyError, match=r"not installed: torch; .*pip install torch"):
-        check()
+        check(Job())
 
 
 def test_nothing_is_broken_here():

@@ -19,7 +19,8 @@ def prepare(job_path):
 
 def main(argv):
     parser = argparse.ArgumentParser()
-    for flag in ("--job", "--run-folder", "--executor-id", "--aggregator", "--tracker"):
+    for flag in ("--job", "--run-folder", "--executor-id", "--tracker"):
         parser.add_argument(flag, required=True)
+    parser.add_argument("--aggregator")
     launcher_contract.add_arguments(parser)
     return stand_in_services.run("executor", parser.parse_args(argv))
