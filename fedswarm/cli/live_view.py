@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from fedswarm.cli.output import duration, number, size, write_line
-from fedswarm.cli.overview import progress_rows
+from fedswarm.cli.overview import accuracy, progress_rows
 from fedswarm.launch.run_folder import RunFolder
 from fedswarm.launch.run_state import RunState
 from fedswarm.records.summary import RunProgress
@@ -60,7 +60,7 @@ class PlainView:
             case "ROUND_SUMMARY":
                 self._write(_round_line(progress, now=float(record.get("ts") or 0.0)))
             case "TEST_RESULT":
-                self._write(f"{_round(progress)}  accuracy {number(progress.top1)}  loss {number(progress.test_loss)}")
+                self._write(f"{_round(progress)}  accuracy {accuracy(progress)}  loss {number(progress.test_loss)}")
             case "ROUND_SKIPPED":
                 self._write(f"nobody available until {duration(progress.clock_s)} of virtual time")
 
@@ -133,13 +133,13 @@ def _round_line(progress: RunProgress, now: float) -> str:
     remaining_s = progress.eta_s(now)
     parts = [
         _round(progress),
-        f"{progress.participants} participants",
+        f"{len(progress.executors)} peers alive" if progress.decentralized else f"{progress.participants} participants",
         f"clock {duration(progress.clock_s)}",
         f"training loss {number(progress.loss)}",
         f"peers {size(progress.bytes_peers)}",
-        f"aggregator {size(progress.bytes_aggregator)}",
-        f"executors {len(progress.executors)}",
     ]
+    if not progress.decentralized:
+        parts += [f"aggregator {size(progress.bytes_aggregator)}", f"executors {len(progress.executors)}"]
     if remaining_s is not None:
         parts.append(f"{duration(remaining_s)} to go")
     return "  ".join(parts)

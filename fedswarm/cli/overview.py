@@ -34,13 +34,20 @@ def run_facts(folder: RunFolder, state: RunState) -> dict[str, Any]:
 
 
 def progress_facts(progress: RunProgress) -> dict[str, Any]:
-    """How far the run has come, likewise. ``clock_s`` is virtual seconds; bytes are totals."""
+    """How far the run has come, likewise.
+
+    ``clock_s`` is virtual seconds, without an aggregator wall seconds; bytes are totals. ``accuracy`` is then the mean
+    over the peers; ``accuracy_min`` and ``accuracy_max`` are null otherwise.
+    """
     return {
         "round": progress.round,
         "rounds": progress.rounds,
         "participants": progress.participants,
         "clock_s": progress.clock_s,
+        "executors": len(progress.executors),
         "accuracy": progress.top1,
+        "accuracy_min": progress.top1_min,
+        "accuracy_max": progress.top1_max,
         "test_loss": progress.test_loss,
         "train_loss": progress.loss,
         "bytes_peers": progress.bytes_peers,
@@ -49,17 +56,29 @@ def progress_facts(progress: RunProgress) -> dict[str, Any]:
     }
 
 
+def accuracy(progress: RunProgress) -> str:
+    """The last test's accuracy; where every peer has its own model, the mean and the range."""
+    if progress.top1_min is None:
+        return number(progress.top1)
+    return f"{number(progress.top1)} ({number(progress.top1_min)} to {number(progress.top1_max)})"
+
+
 def progress_rows(progress: RunProgress, now: float | None = None) -> Iterator[tuple[str, str]]:
     """The same for people; with the expected time to the end if ``now`` (seconds since 1970) is given."""
     yield "round", f"{progress.round} of {'-' if progress.rounds is None else progress.rounds}"
-    yield "participants", str(progress.participants)
-    yield "executors", str(len(progress.executors))
-    yield "virtual clock", duration(progress.clock_s)
+    if progress.decentralized:
+        yield "peers alive", str(len(progress.executors))
+        yield "wall clock", duration(progress.clock_s)
+    else:
+        yield "participants", str(progress.participants)
+        yield "executors", str(len(progress.executors))
+        yield "virtual clock", duration(progress.clock_s)
     tested = "" if progress.tested_round is None else f" (after round {progress.tested_round})"
-    yield "accuracy", number(progress.top1) + tested
+    yield "accuracy", accuracy(progress) + tested
     yield "training loss", number(progress.loss)
     yield "moved by peers", size(progress.bytes_peers)
-    yield "moved by the aggregator", size(progress.bytes_aggregator)
+    if not progress.decentralized:
+        yield "moved by the aggregator", size(progress.bytes_aggregator)
     remaining_s = None if now is None else progress.eta_s(now)
     if remaining_s is not None:
         yield "time to the end", duration(remaining_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,6 +23,9 @@ from fedswarm.launch.run_state import INTERRUPTED, RunState
 from fedswarm.records.reader import Tail
 from fedswarm.records.summary import RunProgress
 
+if TYPE_CHECKING:
+    from fedswarm.launch.peer_plan import PeerPlan
+
 REFRESH_S: Final = 0.2
 
 
@@ -38,7 +41,7 @@ def submit(
     for notice in loaded.notices:
         say(notice)
     if dry_run:
-        check()
+        check(loaded.job)
         _show_plan(plan_launch(loaded.job), as_json=as_json)
         return
     launcher: Launcher = LocalLauncher(working_folder())
@@ -119,6 +122,9 @@ def _show_plan(plan: LaunchPlan, *, as_json: bool) -> None:
         port = {None: "", 0: ":free"}.get(process.port, f":{process.port}")
         rows.append((process.role, process.module, f"{process.host}{port}" if port else "its own choice"))
     result(columns(rows))
+    if plan.peers is not None:
+        _show_peers(plan.participants, plan.peers)
+        return
     result(
         f"clients: {'as many as the data have' if plan.clients is None else plan.clients}; each round "
         f"{plan.sampled_clients} are sampled, {plan.training_clients} train (about {plan.clients_per_executor:.1f} on "
@@ -132,3 +138,12 @@ def _show_plan(plan: LaunchPlan, *, as_json: bool) -> None:
         f"of which the aggregator sends at least {size(plan.traffic.broadcast_by_aggregator)}; "
         f"updates back {size(plan.traffic.updates)}"
     )
+
+
+def _show_peers(count: int, plan: PeerPlan) -> None:
+    links = f"{plan.links} links, {plan.mean_degree:.3g} a peer, any two peers at most {plan.diameter} apart"
+    result(f"{count} peers, each with a shard of its own; {plan.topology}: {links}")
+    if plan.received_bytes is None:
+        result("bytes: unknown, they depend on your own model's size")
+    else:
+        result(f"bytes a round, all peers together, roughly: {size(plan.received_bytes)}")

@@ -40,6 +40,18 @@ def test_without_a_terminal_every_round_and_test_is_one_line(make_run, records):
     ]
 
 
+def test_without_an_aggregator_it_tells_the_peers_and_the_range_of_their_accuracy(make_run, records):
+    records[0]["job"]["aggregation"] = {"mode": "decentralized"}
+    records[-2] |= {"top1_min": 0.75, "top1_max": 0.875}
+    stream, terminal = io.StringIO(), Terminal()
+    feed(PlainView(make_run(), stream), records)
+    feed(TerminalView(make_run(), terminal), records)
+    lines = stream.getvalue().splitlines()
+    assert lines[1] == "round 1/2  1 peers alive  clock 1 min 30 s  training loss 2.2500  peers 4.8 MB  0.5 s to go"
+    assert lines[3] == "round 2/2  accuracy 0.8125 (0.7500 to 0.8750)  loss 1.5000"
+    assert "peers alive" in terminal.getvalue() and "aggregator" not in terminal.getvalue()
+
+
 def test_an_event_is_told_once(make_run):
     stream = io.StringIO()
     view = PlainView(make_run(), stream)

@@ -31,6 +31,16 @@ def test_a_dry_run_says_who_trains(fedswarm, job):
     assert "clients: as many as the data have; each round 26" in natural
 
 
+def test_a_dry_run_without_an_aggregator_says_who_exchanges_with_whom(fedswarm, job):
+    decentralized = ("--set", "aggregation.mode=decentralized", "--set", "experiment_mode=deployment")
+    stdout = fedswarm("submit", job, "--dry-run", *decentralized, "--set", "exchange.topology.kind=line")[1]
+    assert "aggregator" not in stdout
+    assert "3 peers, each with a shard of its own; line: 2 links, 1.33 a peer, any two peers at most 2 apart" in stdout
+    assert "bytes a round, all peers together, roughly: 188.4 kB" in stdout
+    own = fedswarm("submit", job, "--dry-run", *decentralized, "--set", "model.name=fedswarm.errors:JobError")[1]
+    assert "bytes: unknown" in own
+
+
 def test_a_model_of_the_users_own_has_unknown_bytes(fedswarm, job, tmp_path):
     (tmp_path / "mine.py").write_text("raise SystemError('imported')")
     assert "unknown" in fedswarm("submit", job, "--dry-run", "--set", "model.name=mine:build")[1]
