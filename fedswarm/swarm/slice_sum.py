@@ -1,4 +1,4 @@
-"""The sum of a run of chunks over several contributors, made as chunks arrive.
+"""The sum of some chunks over several contributors, made as chunks arrive.
 
 Contributions are told apart by (contributor, chunk), so whatever is delivered twice counts once. Sums are float64 on an
 exact grid (:mod:`fedswarm.aggregation.grid`), so no order of arrival changes a bit of them. Raw chunks are not kept: a
@@ -7,7 +7,7 @@ slice costs its own size in memory, however many contribute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,31 +16,29 @@ from fedswarm.swarm.manifest import Manifest
 
 
 class SliceSum:
-    """Adds up chunks ``run`` of the vectors of ``contributors``, each as large as ``shape`` says.
+    """Adds up some chunks of the vectors of ``contributors``, each as large as ``shape`` says.
 
     Args:
         shape: the manifest of any contribution; all are cut alike.
-        run: the chunks to be summed, consecutive.
+        chunks: those to be summed, ascending.
         contributors: whose chunks are awaited.
     """
 
-    def __init__(self, shape: Manifest, run: range, contributors: Iterable[str]) -> None:
-        self._shape = shape
-        self._run = run
-        self._awaited = {index: set(contributors) for index in run}
-        start, end = shape.range(run[0]).start, shape.range(run[-1]).stop
-        self._start_bytes = start
-        self._total = np.zeros((end - start) // 8, dtype=np.float64)
+    def __init__(self, shape: Manifest, chunks: Sequence[int], contributors: Iterable[str]) -> None:
+        awaited = frozenset(contributors)
+        self._awaited = {index: set(awaited) for index in chunks}
+        self._parts: dict[int, NDArray[np.float64]] = {}
+        self._total = np.zeros(slice_bytes(shape, chunks) // 8, dtype=np.float64)
+        start = 0
+        for index in chunks:
+            stop = start + shape.chunk_size(index) // 8
+            self._parts[index] = self._total[start:stop]
+            start = stop
 
     @property
     def vector(self) -> NDArray[np.float64]:
-        """The slice, as far as it is summed."""
+        """The chunks one after the other, as far as they are summed."""
         return self._total
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything awaited was added."""
-        return not any(self._awaited.values())
 
     def add(self, contributor: str, index: int, payload: bytes | memoryview) -> NDArray[np.float64] | None:
         """Adds a verified chunk; returns the sum of that chunk once all contributed to it, else ``None``.
@@ -51,7 +49,11 @@ class SliceSum:
         if contributor not in awaited:
             return None
         awaited.discard(contributor)
-        where = self._shape.range(index)
-        part = self._total[(where.start - self._start_bytes) // 8 : (where.stop - self._start_bytes) // 8]
+        part = self._parts[index]
         np.add(part, np.frombuffer(payload, dtype=np.float64), out=part)
         return None if awaited else part
+
+
+def slice_bytes(shape: Manifest, chunks: Sequence[int]) -> int:
+    """Bytes of these chunks together; only the last one of the whole may be short."""
+    return sum(shape.chunk_size(index) for index in chunks)

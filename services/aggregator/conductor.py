@@ -35,8 +35,9 @@ from fedswarm.swarm.slices import UNKNOWN_RATES, Rates
 from fedswarm.swarm.wire import manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
+from services.aggregator.errands import Errand
 from services.aggregator.executor_session import ExecutorSession
-from services.aggregator.uploads import Errand, UploadFailedError, Uploads
+from services.aggregator.uploads import UploadFailedError, Uploads
 from services.peer.node import PeerNode
 
 log = logging.getLogger(__name__)
@@ -142,11 +143,13 @@ class Conductor:
                 scores = wire.read_test_report(message.test_report)
                 self.deliver(msg.EvaluationReported(session.executor, message.test_report.lease_id, scores))
             case "upload":
-                self._uploads.published(Errand(session.executor, message.upload.order_id), message.upload.manifest)
+                self._uploads.errands.published(
+                    Errand(session.executor, message.upload.order_id), message.upload.manifest
+                )
             case "reduced":
                 slice_ = message.reduced.slice
                 errand = Errand(session.executor, slice_.order_id, slice_.first_chunk)
-                self._uploads.published(errand, message.reduced.manifest)
+                self._uploads.errands.published(errand, message.reduced.manifest)
             case "failure":
                 self._failed(session, message.failure)
 
@@ -156,9 +159,9 @@ class Conductor:
                 self.deliver(msg.LeaseFailed(session.executor, failure.lease_id, failure.error))
             case "slice":
                 errand = Errand(session.executor, failure.slice.order_id, failure.slice.first_chunk)
-                self._uploads.failed(errand, failure.error)
+                self._uploads.errands.failed(errand, failure.error)
             case _:
-                self._uploads.failed(Errand(session.executor, failure.order_id), failure.error)
+                self._uploads.errands.failed(Errand(session.executor, failure.order_id), failure.error)
 
     # Executors, as uploads see them
 

@@ -46,7 +46,7 @@ class Foreman:
         self._node = node
         self._clock = clock
         self._download_s = 0.0
-        self._reducer = Reducer(job.job_name, executor_id, node, self._send)
+        self._reducer = Reducer(executor_id, node, self._send)
         self._work: asyncio.Queue[pb.AggregatorMessage] = asyncio.Queue()
         self._offered: Manifest | None = None
         self._model: asyncio.Task[Vector] | None = None

@@ -11,11 +11,10 @@ from fedswarm import events
 from fedswarm.aggregation.grid import Sum
 from fedswarm.errors import FedswarmError
 from fedswarm.rounds import wire
-from fedswarm.swarm.manifest import growing_manifest
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
 from services.peer.node import PeerNode
-from services.peer.summing import SUM_DTYPE, Part, check_parts, sum_slice
+from services.peer.summing import Part, check_parts, slice_manifest, sum_slice
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +28,14 @@ class _Kept:
 
 
 class Reducer:
-    """Obeys reduce orders in the background, one after the other, and reports by ``send``."""
+    """Obeys reduce orders in the background and reports by ``send``."""
 
-    def __init__(
-        self, job_name: str, executor_id: str, node: PeerNode, send: Callable[[pb.ExecutorMessage], None]
-    ) -> None:
-        self._job_name = job_name
+    def __init__(self, executor_id: str, node: PeerNode, send: Callable[[pb.ExecutorMessage], None]) -> None:
         self._executor_id = executor_id
         self._node = node
         self._send = send
         self._kept: dict[int, _Kept] = {}  # by order
         self._running: dict[asyncio.Task[None], int] = {}  # and the round
-        self._turn = asyncio.Lock()
 
     def keep(self, order: pb.UploadOrder, vector: Sum) -> None:
         """Remembers this executor's own part until its round is closed."""
@@ -50,11 +45,11 @@ class Reducer:
         """Starts to add up the chunks that an order makes this executor's."""
         task = asyncio.create_task(self._obey(order), name=f"reduction {order.order_id}")
         self._running[task] = order.round
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._running.pop)
 
     def close_round(self, round_index: int) -> None:
         """Sums of this round and of earlier ones are not needed any more."""
-        for task, of_round in self._running.items():
+        for task, of_round in list(self._running.items()):
             if of_round <= round_index:
                 task.cancel()
         self._kept = {order: kept for order, kept in self._kept.items() if kept.round_index > round_index}
@@ -66,35 +61,26 @@ class Reducer:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("unexpected error", exc_info=error)
-
     async def _obey(self, order: pb.ReduceOrder) -> None:
         try:
-            async with self._turn:
-                await self._reduce(order)
-        except* FedswarmError as errors:
-            reason = str(errors.exceptions[0])
-            log.warning("chunks %d and on of sum %d cannot be added up: %s", order.first_chunk, order.order_id, reason)
-            failure = pb.Failure(slice=_slice(order), error=reason[: wire.LONGEST_ERROR])
-            self._send(pb.ExecutorMessage(event=events.UPLOAD_MODEL, failure=failure))
+            await self._reduce(order)
+        except FedswarmError as error:
+            self._fail(order, str(error))
+        except Exception as error:  # the aggregator must hear of it, whatever it is
+            log.exception("sum %d failed", order.order_id)
+            self._fail(order, f"{type(error).__name__}: {error}")
+
+    def _fail(self, order: pb.ReduceOrder, reason: str) -> None:
+        log.warning("%d chunks of sum %d cannot be added up: %s", len(order.chunks), order.order_id, reason)
+        failure = pb.Failure(slice=_slice(order), error=reason[: wire.LONGEST_ERROR])
+        self._send(pb.ExecutorMessage(event=events.UPLOAD_MODEL, failure=failure))
 
     async def _reduce(self, order: pb.ReduceOrder) -> None:
         parts = [Part(manifest_from_proto(part.manifest), part.publisher.target) for part in order.parts]
-        run = range(order.first_chunk, order.first_chunk + order.chunks)
-        shape = check_parts(parts, run)
-        start, stop = shape.range(run[0]).start, shape.range(run[-1]).stop
-        manifest = growing_manifest(
-            (stop - start) // 8,
-            SUM_DTYPE,
-            job=self._job_name,
-            round_index=order.round,
-            source=f"{self._executor_id}/{order.order_id}-sum-{order.first_chunk}",
-            schema_hash=shape.schema_hash,
-            chunk_bytes=shape.chunk_bytes,
-        )
+        chunks = list(order.chunks)
+        shape = check_parts(parts, chunks)
+        place = {index: number for number, index in enumerate(chunks)}
+        manifest = slice_manifest(shape, chunks, f"{self._executor_id}/{order.order_id}-sum-{chunks[0]}")
         result = self._node.grow(manifest)
         reduced = pb.Reduced(slice=_slice(order), manifest=manifest_to_proto(manifest))
         self._send(pb.ExecutorMessage(event=events.UPLOAD_MODEL, reduced=reduced))
@@ -102,11 +88,11 @@ class Reducer:
         await sum_slice(
             self._node,
             parts,
-            run,
+            chunks,
             own={} if kept is None else {self._executor_id: kept.vector},
-            on_final=lambda index, chunk: result.finish(index - run[0], chunk.data.cast("B")),
+            on_final=lambda index, chunk: result.finish(place[index], chunk.data.cast("B")),
         )
 
 
 def _slice(order: pb.ReduceOrder) -> pb.Slice:
-    return pb.Slice(order_id=order.order_id, first_chunk=order.first_chunk)
+    return pb.Slice(order_id=order.order_id, first_chunk=order.chunks[0] if order.chunks else 0)

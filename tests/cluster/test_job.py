@@ -145,6 +145,35 @@ def test_the_aggregator_uploads_about_one_copy_of_a_large_model_to_four_executor
     assert peers > 2.5 * len(summaries) * model_bytes
 
 
+def test_executors_that_add_up_give_the_same_bits_and_the_aggregator_one_sum(
+    tmp_path: Path, undisturbed: Outcome
+) -> None:
+    """Directly it receives the sum of each executor, without weights that are zero."""
+
+    def run(reduce: str) -> tuple[Outcome, float]:
+        outcome = run_job(tmp_path / reduce, sets=("cluster.executors=3", f"exchange.reduce={reduce}"))
+        assert outcome.exit_code == 0, outcome.stderr
+        summaries = outcome.records("ROUND_SUMMARY")
+        received = sum(record["bytes_aggregator_received"] for record in summaries)
+        sum_bytes = 2 * outcome.records("FEDERATION")[0]["model_bytes"]  # float64
+        return outcome, received / sum_bytes / len(summaries)
+
+    (direct, three), (swarm, one) = run("direct"), run("swarm")
+    assert direct.weights == swarm.weights == undisturbed.weights
+    assert one < 1.1 < 2 < three
+
+
+def test_executors_that_add_up_give_the_same_bits_when_one_is_killed(tmp_path: Path, undisturbed: Outcome) -> None:
+    process = start(tmp_path, sets=("cluster.executors=3", "exchange.reduce=swarm"))
+    folder = run_folder(tmp_path)
+    wait_for(lambda: in_round(folder, 2))
+    os.kill(pids(folder)["executor-2"], signal.SIGKILL)
+    outcome = finish(process, tmp_path)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.records("EXECUTOR_LOST")[0]["executor_id"] == "2"
+    assert outcome.weights == undisturbed.weights
+
+
 def test_adaptive_training_on_traced_devices_gives_the_same_bits_with_any_number_of_executors(tmp_path: Path) -> None:
     def run(executors: int) -> Outcome:
         world = ("rounds=3", "devices.population=default", "devices.clock_factor=30")

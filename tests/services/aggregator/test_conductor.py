@@ -16,7 +16,7 @@ from fedswarm.aggregation.server_algorithm import FedAvg, ServerState
 from fedswarm.rounds import messages as msg
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
-from services.aggregator.uploads import Errand
+from services.aggregator.errands import Errand
 
 INITIAL = np.array([1, 2, 3, 4], dtype=np.float32)
 UPDATE = np.array([0.5, 0.25, 0, -1])
@@ -115,12 +115,12 @@ async def test_a_lost_executors_fetch_is_cancelled_and_another_is_asked_for_the_
     house = await build(cluster={"executors": 2})
     first, second = await house.guest("1"), await house.guest("2")
     asked = await first.hear("upload")
-    await until(lambda: Errand("1", asked.order_id) in house.conductor._uploads._waiting)
+    await until(lambda: Errand("1", asked.order_id) in house.conductor._uploads.errands._waiting)
     await first.leave()
     again = await second.hear("upload")
     assert again.initial_model and again.order_id != asked.order_id
     await until(lambda: set(house.conductor._fetches.values()) == {("2",)})
-    assert list(house.conductor._uploads._waiting) == [Errand("2", again.order_id)]
+    assert list(house.conductor._uploads.errands._waiting) == [Errand("2", again.order_id)]
     await second.deliver(again, INITIAL)
     assert (await second.hear("model")).manifest.round == 0
 
@@ -170,7 +170,7 @@ async def test_one_executor_cannot_answer_anothers_order(build: Any) -> None:
     house = await build(cluster={"executors": 2})
     first, second = await house.guest("1"), await house.guest("2")
     asked = await first.hear("upload")
-    await until(lambda: Errand("1", asked.order_id) in house.conductor._uploads._waiting)
+    await until(lambda: Errand("1", asked.order_id) in house.conductor._uploads.errands._waiting)
     await second.fail(order_id=asked.order_id)
     await second.deliver(asked, np.zeros(9, dtype=np.float32))
     await second.say(pb.ExecutorMessage(event=events.DUMMY_EVENT, traffic=pb.Traffic(received_bytes=5)))
