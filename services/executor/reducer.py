@@ -14,7 +14,7 @@ from fedswarm.rounds import wire
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
 from services.peer.node import PeerNode
-from services.peer.summing import Part, check_parts, slice_manifest, sum_slice
+from services.peer.summing import Part, check_parts, publish_slice, slice_manifest
 
 log = logging.getLogger(__name__)
 
@@ -79,19 +79,12 @@ class Reducer:
         parts = [Part(manifest_from_proto(part.manifest), part.publisher.target) for part in order.parts]
         chunks = list(order.chunks)
         shape = check_parts(parts, chunks)
-        place = {index: number for number, index in enumerate(chunks)}
         manifest = slice_manifest(shape, chunks, f"{self._executor_id}/{order.order_id}-sum-{chunks[0]}")
-        result = self._node.grow(manifest)
         reduced = pb.Reduced(slice=_slice(order), manifest=manifest_to_proto(manifest))
         self._send(pb.ExecutorMessage(event=events.UPLOAD_MODEL, reduced=reduced))
         kept = self._kept.get(order.order_id)
-        await sum_slice(
-            self._node,
-            parts,
-            chunks,
-            own={} if kept is None else {self._executor_id: kept.vector},
-            on_final=lambda index, chunk: result.finish(place[index], chunk.data.cast("B")),
-        )
+        own = {} if kept is None else {self._executor_id: kept.vector}
+        await publish_slice(self._node, manifest, parts, chunks, own=own)
 
 
 def _slice(order: pb.ReduceOrder) -> pb.Slice:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from fedswarm.errors import FedswarmError, RunFailedError
 from fedswarm.swarm.manifest import Manifest
 from fedswarm.swarm.slices import ReductionPlan
 from services.peer.node import PeerNode
-from services.peer.summing import OnFinal, Part, check_parts, slice_manifest, sum_slice
+from services.peer.summing import Part, check_parts, publish_slice, slice_manifest, sum_slice
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ class AllReduce:
     Args:
         node: this peer's; it must publish its own contribution by itself.
         parts: the contributions of all peers, on a grid where sums are exact (:mod:`fedswarm.aggregation.grid`).
-        own: this peer's contribution.
-        plan: who sums what; owners are contributors.
+        own: this peer's contribution; ``None`` for one that only wants the sum.
+        plan: who sums what.
         label: tells this sum from others of the round.
         patience_s: how long a slice may take.
     """
@@ -43,7 +44,7 @@ class AllReduce:
         self,
         node: PeerNode,
         parts: Sequence[Part],
-        own: NDArray[np.float64],
+        own: NDArray[np.float64] | None,
         plan: ReductionPlan,
         *,
         label: str,
@@ -51,7 +52,7 @@ class AllReduce:
     ) -> None:
         self._node = node
         self._parts = parts
-        self._own = {node.peer_id: own}
+        self._own = {} if own is None else {node.peer_id: own}
         self._plan = plan
         self._label = label
         self._patience_s = patience_s
@@ -76,7 +77,7 @@ class AllReduce:
             failure = errors.exceptions[0]
         else:
             if self._missing:
-                await self._add_up(sorted(self._missing), self._place)
+                await self._add_up(sorted(self._missing))
             return self._total
         raise failure
 
@@ -84,13 +85,13 @@ class AllReduce:
         chunks = self._plan.run(self._node.peer_id)
         if not chunks:
             return
-        result = self._node.grow(self._manifest(self._node.peer_id))
+        manifest = self._manifest(self._node.peer_id)
+        async with self._deadline(chunks):
+            await publish_slice(self._node, manifest, self._parts, chunks, own=self._own, on_final=self._place)
 
-        def publish(index: int, chunk: NDArray[np.float64]) -> None:
-            result.finish(index - chunks[0], chunk.data.cast("B"))
-            self._place(index, chunk)
-
-        await self._add_up(chunks, publish)
+    async def _add_up(self, chunks: Sequence[int]) -> None:
+        async with self._deadline(chunks):
+            await sum_slice(self._node, self._parts, chunks, own=self._own, on_final=self._place)
 
     async def _slice_of(self, part: Part) -> None:
         chunks = self._plan.run(part.contributor)
@@ -107,10 +108,11 @@ class AllReduce:
             reason = str(error) or f"it took longer than {self._patience_s:g} s"
             log.warning("chunks %d to %d cannot be had from %s: %s", chunks[0], chunks[-1], part.contributor, reason)
 
-    async def _add_up(self, chunks: Sequence[int], on_final: OnFinal) -> None:
+    @asynccontextmanager
+    async def _deadline(self, chunks: Sequence[int]) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._patience_s):
-                await sum_slice(self._node, self._parts, chunks, own=self._own, on_final=on_final)
+                yield
         except TimeoutError as error:
             raise RunFailedError(f"{len(chunks)} chunks were not added up within {self._patience_s:g} s") from error
 

@@ -118,3 +118,27 @@ async def sum_slice(
     else:
         return total.vector
     raise failure
+
+
+async def publish_slice(
+    node: PeerNode,
+    manifest: Manifest,
+    parts: Sequence[Part],
+    chunks: Sequence[int],
+    *,
+    own: Mapping[str, NDArray[np.float64]] | None = None,
+    on_final: OnFinal | None = None,
+) -> None:
+    """Serves the sum of some chunks as ``manifest`` (:func:`slice_manifest`), each chunk from when it is final.
+
+    Arguments and errors are those of :func:`sum_slice`.
+    """
+    result = node.grow(manifest)
+    place = {index: position for position, index in enumerate(chunks)}
+
+    def publish(index: int, chunk: NDArray[np.float64]) -> None:
+        result.finish(place[index], chunk.data.cast("B"))
+        if on_final is not None:
+            on_final(index, chunk)
+
+    await sum_slice(node, parts, chunks, own=own, on_final=publish)

@@ -103,6 +103,7 @@ async def test_an_error_of_our_own_is_reported_too(site: Site, monkeypatch: pyte
 
     monkeypatch.setattr(site.town.nodes["a"], "grow", broken)
     site.reducer.begin(site.order(0))
+    await site.reduced()
     assert "MemoryError: no room" in (await site.failure()).error
 
 
