@@ -95,7 +95,7 @@ def given_away(chunks=4, **uplinks):
 
 
 def test_in_the_end_the_publisher_relieves_the_owner_with_the_longest_backlog_of_what_it_would_send_last():
-    push, owned = given_away(8, slow=1, fast=1000, other=1000)
+    push, owned = given_away(8, slow=0.1, fast=1000, other=1000)
     everything(push, "fast", 7)  # chunk 7 is the slow one's last
     owned_last = owned["slow"][-1]
     one = take(push)
@@ -108,7 +108,7 @@ def test_owners_who_will_be_done_soon_are_left_alone():
 
 
 def test_a_late_joiner_counts_as_a_duty_of_every_owner():
-    push, owned = given_away(4, a=1, b=1)
+    push, owned = given_away(4, a=0.1, b=0.1)
     everything(push, "a", 4)
     everything(push, "b", 4)
     assert take(push) is None

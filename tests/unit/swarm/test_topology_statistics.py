@@ -46,6 +46,7 @@ def test_figures_of_random_graphs_agree_with_networkx_and_a_dense_solver(peers: 
     assert found.spectral_gap == pytest.approx(dense_gap(topology), abs=1e-9)
 
 
+@pytest.mark.long  # dense eigenvalues of a thousand peers
 @pytest.mark.parametrize("family", [KRegular(), SmallWorld(), Star(), Tree(4)], ids=str)
 def test_beyond_a_thousand_peers_the_gap_still_agrees_with_a_dense_solver(family: Family) -> None:
     topology = built(family, LARGEST_DENSE + 1)
