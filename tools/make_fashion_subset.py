@@ -4,14 +4,14 @@ Takes the first of each class in the order of upstream's files, from the IDX fil
 ``dataset-fashion-mnist`` installs, and writes ``fedswarm/data/embedded/``: the archive and ``fashion_mnist.json``,
 which says where it came from. The bytes are the same on every run with the same zlib; the hash of the arrays always is.
 
-    python tools/make_fashion_subset.py [FOLDER WITH IDX FILES]
+    python tools/make_fashion_subset.py [FOLDER]
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,4 +61,6 @@ def make(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCE, TARGET)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=SOURCE, help="where the IDX files are")
+    make(parser.parse_args().folder, TARGET)
