@@ -23,7 +23,8 @@ class Limits:
     acquaintances_at_once: int = 50
     """Most peers named in one message of peer exchange (BEP 11 has the same bound)."""
     fewest_links: int = 3
-    """With fewer links than this, and nobody introduced left to dial, acquaintances of others are dialled."""
+    """With fewer links than this, and nobody introduced left to dial, acquaintances of others are dialled; in a
+    topology that gives a peer fewer links, with fewer than it ever had by it."""
 
     # Requests
     pipeline_bytes: int = 8 * MIB

@@ -2,7 +2,8 @@
 
 Trackers name the peers to link with; the topology is theirs. Peers tell each other whom they are linked with (peer
 exchange, BEP 11), so that a swarm whose trackers are gone stays together: whoever is left with few links dials
-acquaintances. A link that breaks is sought again, ever more patiently, unless its peer said goodbye.
+acquaintances, though never so many that the topology would become another one. A link that breaks is sought again, ever
+more patiently, unless its peer said goodbye.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Membership:
         self._state = state
         self._sought: dict[str, _Sought] = {}
         self._acquaintances: dict[str, str] = {}  # heard of from others: peer and target
-        self._told: dict[str, set[str]] = {}  # neighbour and whom we told it of
+        self._told: dict[str, set[str]] = {}  # neighbour, and those of our neighbours that it knows of
+        self._company: set[str] = set()  # peers that trackers want us linked with: named to us, or we to them
+        self._fewest_links = 0
         self._leaving = False
 
     # ---- links ----------------------------------------------------------------------------------------------------
@@ -72,7 +75,9 @@ class Membership:
         state.neighbours[address.peer] = neighbour
         self._told[address.peer] = {address.peer}
         sought = self._sought.get(address.peer)
-        if sought is not None:
+        if sought is None:
+            self._note_company(address.peer)
+        else:
             sought.failures, sought.dialling, sought.target = 0, False, address.target
         state.agenda.put_unless_earlier(state.now_s + state.limits.heartbeat_s, BEAT)
         state.agenda.put_unless_earlier(state.now_s + state.limits.acquaintances_every_s, EXCHANGE_PEERS)
@@ -83,7 +88,9 @@ class Membership:
         del self._state.neighbours[neighbour.name]
         self._told.pop(neighbour.name, None)
         sought = self._sought.get(neighbour.name)
-        if sought is not None and not self._leaving:
+        if sought is None:
+            self._company.discard(neighbour.name)
+        elif not self._leaving:
             sought.dialling = False
             self._dial_later(neighbour.name, sought)
         self._keep_company()
@@ -113,7 +120,14 @@ class Membership:
     def introduced(self, addresses: tuple[Address, ...]) -> None:
         """These are to be linked with."""
         for address in addresses:
-            self.seek(address.peer, address.target)
+            if address.peer != self._state.me.peer:
+                self._note_company(address.peer)
+                self.seek(address.peer, address.target)
+
+    def _note_company(self, peer: str) -> None:
+        """Few links are fewer than there ever were by the topology: a ring whose peers seek a third link is none."""
+        self._company.add(peer)
+        self._fewest_links = max(self._fewest_links, min(len(self._company), self._state.limits.fewest_links))
 
     def seek(self, peer: str, target: str) -> None:
         """Links with a peer, for as long as it can be reached."""
@@ -128,13 +142,15 @@ class Membership:
     def departed(self, peer: str) -> None:
         """It need not be sought any more."""
         self._sought.pop(peer, None)
+        self._company.discard(peer)
         self._state.agenda.cancel(Intention("dial", peer))
 
     def dial_failed(self, peer: str) -> bool:
-        """A peer cannot be reached now; returns whether it is given up."""
+        """A peer cannot be reached now; returns whether it counts as gone."""
+        is_linked = peer in self._state.neighbours  # it dialled us meanwhile
         sought = self._sought.get(peer)
         if sought is None:
-            return True
+            return not is_linked
         sought.dialling = False
         sought.failures += 1
         if sought.failures < REDIALS:
@@ -142,7 +158,7 @@ class Membership:
         else:
             del self._sought[peer]
             self._keep_company()
-        return sought.failures >= self._state.limits.publisher_attempts
+        return sought.failures >= self._state.limits.publisher_attempts and not is_linked
 
     def _dial(self, peer: str, sought: _Sought) -> None:
         sought.dialling = True
@@ -184,7 +200,8 @@ class Membership:
                 self._acquaintances[address.peer] = address.target
         for peer in message.dropped:
             self._acquaintances.pop(peer, None)
-        self._told[neighbour.name].update(address.peer for address in message.added)
+        known_there = (address.peer for address in message.added if address.peer in self._state.neighbours)
+        self._told[neighbour.name].update(known_there)
         self._keep_company()
 
     def _keep_company(self) -> None:
@@ -195,8 +212,9 @@ class Membership:
         hopeful = sum(
             1 for peer, sought in self._sought.items() if peer not in state.neighbours and sought.failures < 2
         )
-        lacking = state.limits.fewest_links - len(state.neighbours) - hopeful
-        strangers = [peer for peer in self._acquaintances if peer not in state.neighbours and peer not in self._sought]
+        lacking = self._fewest_links - len(state.neighbours) - hopeful
+        not_to_dial = {*state.neighbours, *self._sought, *state.banned}
+        strangers = [peer for peer in self._acquaintances if peer not in not_to_dial]
         if lacking <= 0 or not strangers:
             return
         draw = generator(state.seed, len(self._sought), f"acquaintances dialled by {state.me.peer}")
