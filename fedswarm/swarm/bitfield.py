@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,21 @@ class Bitfield:
         if first < 0 or count < 1 or first + count > len(self.bits):
             raise WireError(f"chunks {first} to {first + count - 1} announced of weights that have {len(self.bits)}")
         fresh = first + np.flatnonzero(~self.bits[first : first + count])
+        self.bits[fresh] = True
+        self.count += len(fresh)
+        return fresh
+
+    def add_runs(self, runs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
+        """Adds chunks given as runs ``(first, count)``, in order; returns the newly held.
+
+        Raises :class:`WireError` for runs out of range, or out of order: nothing is added then.
+        """
+        firsts, counts = np.array(runs, dtype=np.int64).reshape(-1, 2).T
+        ends = firsts + counts
+        if (counts < 1).any() or (firsts < np.concatenate(([0], ends[:-1]))).any() or (ends > len(self.bits)).any():
+            raise WireError(f"{len(runs)} runs up to chunk {ends.max() - 1} announced of weights of {len(self.bits)}")
+        indices = np.repeat(firsts - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        fresh: NDArray[np.intp] = indices[~self.bits[indices]]
         self.bits[fresh] = True
         self.count += len(fresh)
         return fresh

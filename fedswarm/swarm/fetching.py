@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fedswarm.errors import WireError
 from fedswarm.randomness import generator
 from fedswarm.swarm.agenda import Intention
 from fedswarm.swarm.bitfield import Bitfield
@@ -23,7 +24,8 @@ from fedswarm.swarm.state import State
 
 LOOK_AROUND: Final = Intention("look around")
 LOOK_EVERY_S: Final = 0.1
-FIRST_LOOK_S: Final = 0.02
+FILL: Final = Intention("fill")
+FILL_AFTER_S: Final = 0.02
 REFILL_LOAD: Final = 0.75
 """A neighbour of whose window more than this share is in use is not asked again yet: few large requests cost less."""
 
@@ -46,31 +48,35 @@ class Fetching:
     # ---- fetches --------------------------------------------------------------------------------------------------
 
     def want(self, event: FetchWanted) -> None:
-        """Begins a fetch; chunks held already stay."""
+        """Begins a fetch, or changes what one wants; chunks held already stay.
+
+        Raises :class:`WireError` for chunks that do not exist.
+        """
         state, manifest = self._state, event.manifest
+        wanted = _wanted(manifest, event.indices)
         content = self.content(manifest)
-        wanted = np.ones(manifest.chunks, dtype=np.bool_)
-        if event.indices is not None:
-            wanted[:] = False
-            wanted[list(event.indices)] = True
         deadline_s = NEVER_S if event.deadline_s is None else event.deadline_s
         content.fetch = Fetch(wanted, event.swarm, deadline_s, state.now_s, event.publisher_target)
+        state.agenda.cancel(Intention("deadline", manifest.key))
         if self._finished(content):
             return
-        if manifest.publisher in state.banned:
-            self.publisher_gone(manifest.publisher, "was banned for sending wrong bytes", corrupt=True)
         for neighbour in state.neighbours.values():
+            neighbour.given_up = False
             self._show_interest(neighbour, content)
-        if event.publisher_target and manifest.publisher not in state.neighbours:
-            self._seek(manifest.publisher, event.publisher_target)
         if deadline_s < NEVER_S:
             state.agenda.put(deadline_s, Intention("deadline", manifest.key))
         state.agenda.put_unless_earlier(state.now_s + LOOK_EVERY_S, LOOK_AROUND)
+        if manifest.publisher in state.banned:
+            self.publisher_gone(manifest.publisher, "was banned for sending wrong bytes", corrupt=True)
+        elif event.publisher_target and manifest.publisher not in state.neighbours:
+            self._seek(manifest.publisher, event.publisher_target)
 
     def content(self, manifest: Manifest) -> Content:
-        """What is known of these weights, made when they are first heard of."""
+        """What is known of these weights, made when first needed, or when others come under their name."""
         known = self._state.contents.get(manifest.key)
         if known is None or known.manifest.root != manifest.root:
+            if known is not None:
+                self._end(known)
             purpose = f"chunk order at {self._state.me.peer} of {manifest.source}"
             draws = generator(self._state.seed, manifest.round, purpose)
             known = self._state.contents[manifest.key] = Content(manifest, draws.random(manifest.chunks))
@@ -81,9 +87,7 @@ class Fetching:
         content = self._state.contents.get(key)
         if content is not None:
             self._end(content)
-            del self._state.contents[key]
-        for neighbour in self._state.neighbours.values():
-            neighbour.cancelled = {asked for asked in neighbour.cancelled if asked[0] != key}
+            self._drop(content)
 
     def expire(self, key: Key) -> None:
         """The deadline of a fetch is there: it ends with what it has."""
@@ -100,8 +104,13 @@ class Fetching:
         self._state.agenda.cancel(Intention("deadline", content.key))
         for neighbour in self._state.neighbours.values():
             if content.key in neighbour.wanted_there:
-                neighbour.wanted_there.discard(content.key)
+                neighbour.stop_wanting(content.key, self._state.now_s)
                 self._state.say(neighbour, NotInterested(content.key))
+
+    def _drop(self, content: Content) -> None:
+        del self._state.contents[content.key]
+        for neighbour in self._state.neighbours.values():
+            neighbour.cancelled = {asked for asked in neighbour.cancelled if asked[0] != content.key}
 
     def _finished(self, content: Content) -> bool:
         if content.missing.any():
@@ -110,7 +119,7 @@ class Fetching:
         self._end(content)
         self._state.out.append(Completed(content.key))
         if fetch is not None and not fetch.swarm:
-            del self._state.contents[content.key]  # nobody is served what was fetched alone
+            self._drop(content)  # nobody is served what was fetched alone
         return True
 
     # ---- links ----------------------------------------------------------------------------------------------------
@@ -135,11 +144,14 @@ class Fetching:
     def publisher_gone(self, publisher: str, reason: str, *, corrupt: bool = False) -> None:
         """A publisher cannot be asked any more: neighbours must have the rest, or the fetch fails."""
         for content in list(self._state.fetching()):
-            if content.manifest.publisher == publisher and content.fetch is not None:
-                fault = Fault(f"{publisher} {reason}", corrupt)
-                content.fetch.publisher_fault = content.fetch.publisher_fault or fault
-                content.fetch.pushed = False
-                self._fail_if_hopeless(content)
+            if content.manifest.publisher == publisher:
+                self._do_without_publisher(content, Fault(f"{publisher} {reason}", corrupt))
+
+    def _do_without_publisher(self, content: Content, fault: Fault) -> None:
+        if content.fetch is not None:
+            content.fetch.publisher_fault = content.fetch.publisher_fault or fault
+            content.fetch.pushed = False
+            self._fail_if_hopeless(content)
 
     def _show_interest(self, neighbour: Neighbour, content: Content) -> None:
         fetch = content.fetch
@@ -150,34 +162,34 @@ class Fetching:
 
     # ---- what neighbours say --------------------------------------------------------------------------------------
 
-    def heard_bitfield(self, neighbour: Neighbour, key: Key, packed: bytes) -> None:
-        """All chunks that a neighbour holds; raises :class:`WireError` for chunks that do not exist."""
-        self._heard(neighbour, key, lambda member: member.add_packed(packed))
+    def heard_bitfield(self, neighbour: Neighbour, key: Key, packed: bytes) -> NDArray[np.intp]:
+        """All chunks that a neighbour holds: those not known of yet; raises :class:`WireError` for impossible ones."""
+        return self._heard(neighbour, key, lambda member: member.add_packed(packed))
 
-    def heard_have(self, neighbour: Neighbour, key: Key, runs: Runs) -> None:
-        """More chunks that a neighbour holds; raises :class:`WireError` for chunks that do not exist."""
-        for first, count in runs:
-            self._heard(neighbour, key, lambda member, f=first, c=count: member.add_run(f, c))  # type: ignore[misc]
+    def heard_have(self, neighbour: Neighbour, key: Key, runs: Runs) -> NDArray[np.intp]:
+        """More chunks that a neighbour holds: those not known of yet; raises :class:`WireError` for impossible ones."""
+        return self._heard(neighbour, key, lambda member: member.add_runs(runs))
 
     def heard_final(self, neighbour: Neighbour, message: FinalDigests) -> None:
         """Digests of final chunks, by their publisher; raises :class:`WireError` for chunks that do not exist."""
         content = self._state.contents.get(message.key)
         if content is None or neighbour.name != content.manifest.publisher or not content.manifest.grows:
             return
+        self.heard_have(neighbour, message.key, ((message.first, len(message.digests)),))
         for index, digest in enumerate(message.digests, message.first):
             content.digests.setdefault(index, digest)
-        self.heard_have(neighbour, message.key, ((message.first, len(message.digests)),))
 
-    def _heard(self, neighbour: Neighbour, key: Key, add: Callable[[Bitfield], NDArray[np.intp]]) -> None:
+    def _heard(self, neighbour: Neighbour, key: Key, add: Callable[[Bitfield], NDArray[np.intp]]) -> NDArray[np.intp]:
         content = self._state.contents.get(key)
         if content is None:
-            return
+            return np.zeros(0, dtype=np.intp)
         fresh = add(content.member(neighbour.name))
         if not neighbour.stalled:
             content.note_held(fresh, self._state.now_s)
         if content.fetch is not None and not content.fetch.pushed and len(fresh):
             # A moment later, so that chunks that several neighbours announce at once are seen by their rarity.
-            self._state.agenda.put_unless_earlier(self._state.now_s + FIRST_LOOK_S, Intention("fill"))
+            self._state.agenda.put_unless_earlier(self._state.now_s + FILL_AFTER_S, FILL)
+        return fresh
 
     def heard_publisher_pushes(self, neighbour: Neighbour, key: Key) -> None:
         """The publisher wants to hear what we hold: it pushes, so that only what is overdue is asked for."""
@@ -195,7 +207,7 @@ class Fetching:
                 self.heard_lack(neighbour, key, (index,))
         content.remove_member(neighbour.name, was_counted=not neighbour.stalled)
         if neighbour.name == content.manifest.publisher:
-            self.publisher_gone(neighbour.name, "no longer publishes them")
+            self._do_without_publisher(content, Fault(f"{neighbour.name} no longer publishes them", corrupt=False))
 
     def heard_lack(self, neighbour: Neighbour, key: Key, indices: tuple[int, ...]) -> None:
         """A neighbour cannot answer these requests."""
@@ -204,6 +216,7 @@ class Fetching:
             asked = neighbour.take_answer(key, index, self._state.now_s)
             if content is None or asked is None:
                 continue
+            self._answers_again(neighbour)
             content.requests[index] -= not asked.released
             if content.member(neighbour.name).remove(index) and not neighbour.stalled:
                 content.rarity[index] -= 1
@@ -216,8 +229,9 @@ class Fetching:
         self._requests.fill(self._state.neighbours.values())
 
     def heard_unchoke(self, neighbour: Neighbour) -> None:
-        """Requests are answered from now on."""
+        """Requests are answered from now on, also by whoever stalled before."""
         neighbour.peer_choking = False
+        self._answers_again(neighbour)
         self._requests.fill([neighbour])
 
     # ---- chunks ---------------------------------------------------------------------------------------------------
@@ -228,9 +242,10 @@ class Fetching:
         asked = neighbour.take_answer(key, index, now_s)
         if asked is not None:
             neighbour.pace.arrived(now_s - asked.sent_s, len(event.payload))
-            self._answers_again(neighbour)
         expected = asked is not None or (key, index) in neighbour.cancelled
         neighbour.cancelled.discard((key, index))
+        if expected:
+            self._answers_again(neighbour)
         content = self._state.contents.get(key)
         if content is not None and asked is not None:
             content.requests[index] -= not asked.released
@@ -240,7 +255,8 @@ class Fetching:
             return None
         self._state.out.append(Acknowledge(neighbour.name, key, index, verdict))
         if verdict is not Verdict.ACCEPTED or content is None:
-            self._count_stray(neighbour, expected or verdict is Verdict.DUPLICATE)
+            excused = expected or verdict is Verdict.DUPLICATE or neighbour.may_think_wanted(key, now_s)
+            self._count_stray(neighbour, excused)
             self._requests.fill([neighbour])
             return None
         self._accept(neighbour, content, index)
@@ -292,15 +308,7 @@ class Fetching:
     def look_around(self) -> None:
         """Regularly while a fetch runs: who is late, what is overdue, what cannot be finished."""
         for neighbour in list(self._state.neighbours.values()):
-            silent_s = neighbour.silent_s(self._state.now_s)
-            if silent_s > self._state.limits.silence_s:
-                self._requests.void_all(neighbour)
-                self.publisher_gone(neighbour.name, f"answered nothing for {silent_s:.0f} s")
-            elif silent_s > neighbour.pace.timeout_s and not neighbour.stalled:
-                self._requests.release(neighbour)
-                neighbour.stalled = True
-                for content in self._state.contents.values():
-                    content.discount(neighbour.name, counted=False)
+            self._look_at(neighbour)
         for content in list(self._state.fetching()):
             self._fail_if_hopeless(content)
         self._requests.fill(self._state.neighbours.values())
@@ -308,7 +316,27 @@ class Fetching:
         if any(True for _ in self._state.fetching()):
             self._state.agenda.put_unless_earlier(self._state.now_s + LOOK_EVERY_S, LOOK_AROUND)
 
+    def _look_at(self, neighbour: Neighbour) -> None:
+        silent_s = neighbour.silent_s(self._state.now_s)
+        if silent_s > self._state.limits.silence_s:
+            self._stall(neighbour)
+            neighbour.given_up = True
+            self._requests.void_all(neighbour)
+            self.publisher_gone(neighbour.name, f"answered nothing for {silent_s:.0f} s")
+        elif silent_s > neighbour.pace.timeout_s:
+            self._stall(neighbour)
+        elif not neighbour.asked and not neighbour.given_up:
+            self._answers_again(neighbour)  # a choke or the end of a fetch freed it of what it owed
+
+    def _stall(self, neighbour: Neighbour) -> None:
+        if not neighbour.stalled:
+            self._requests.release(neighbour)
+            neighbour.stalled = True
+            for content in self._state.contents.values():
+                content.discount(neighbour.name, counted=False)
+
     def _answers_again(self, neighbour: Neighbour) -> None:
+        neighbour.given_up = False
         if neighbour.stalled:
             neighbour.stalled = False
             for content in self._state.contents.values():
@@ -333,7 +361,7 @@ class Fetching:
         corrupt = fetch.publisher_fault.corrupt
         self._end(content)
         if not fetch.swarm:
-            del state.contents[content.key]
+            self._drop(content)
         state.out.append(Failed(content.key, reason, corrupt))
 
     def _look_for_publisher(self, content: Content, fetch: Fetch, starving: bool) -> None:
@@ -348,3 +376,15 @@ class Fetching:
             self._seek(publisher, fetch.publisher_target)
         elif fetch.deadline_s == NEVER_S:
             self.publisher_gone(publisher, "is not linked with anybody who answers")
+
+
+def _wanted(manifest: Manifest, indices: tuple[int, ...] | None) -> NDArray[np.bool_]:
+    """One entry a chunk, true for those named; ``None`` names all."""
+    if indices is None:
+        return np.ones(manifest.chunks, dtype=np.bool_)
+    unknown = [index for index in indices if not 0 <= index < manifest.chunks]
+    if unknown:
+        raise WireError(f"chunk {unknown[0]} is wanted of {manifest.key}, which has {manifest.chunks} chunks")
+    wanted = np.zeros(manifest.chunks, dtype=np.bool_)
+    wanted[list(indices)] = True
+    return wanted

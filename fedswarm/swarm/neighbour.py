@@ -11,6 +11,8 @@ from fedswarm.swarm.pace import Pace
 
 INTERESTS_REMEMBERED: Final = 4096
 STRAYS_FORGIVEN: Final = 64
+UNDER_WAY_S: Final = 30.0
+"""Frames sent before we said that we want nothing more arrive within this time."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Neighbour:
     """Weights it is interested in."""
     wanted_there: set[Key] = field(default_factory=set)
     """Weights we told it we are interested in."""
+    wanted_lately: dict[Key, float] = field(default_factory=dict)
+    """Weights that we told it we are no longer interested in, and when."""
     asked: dict[tuple[Key, int], Asked] = field(default_factory=dict)
     asked_bytes: int = 0
     cancelled: set[tuple[Key, int]] = field(default_factory=set)
@@ -52,12 +56,15 @@ class Neighbour:
     answered_s: float = 0.0
     """When it last answered, or was first asked."""
     stalled: bool = False
+    """Whether it owes answers for too long to be asked for more."""
+    given_up: bool = False
+    """Whether it stalled for so long that only a sign from itself has it asked again."""
     backlog_bytes: int = 0
     """What waits for its uplink, as it says."""
     news: dict[Key, list[int]] = field(default_factory=dict)
     """Chunks that arrived here and it was not told of yet."""
     strays: int = 0
-    """Frames of chunks that nobody here wants, beyond those that a cancelled request explains."""
+    """Frames of chunks that nobody here wants, beyond those that a request or a wish of ours explains."""
 
     @property
     def am_interested(self) -> bool:
@@ -101,6 +108,16 @@ class Neighbour:
         if asked is not None:
             self.answered_s = now_s
         return asked
+
+    def stop_wanting(self, key: Key, now_s: float) -> None:
+        """Notes that it was told that we want nothing more of these weights."""
+        self.wanted_there.discard(key)
+        self.wanted_lately = {key: at_s for key, at_s in self.wanted_lately.items() if at_s > now_s - UNDER_WAY_S}
+        self.wanted_lately[key] = now_s
+
+    def may_think_wanted(self, key: Key, now_s: float) -> bool:
+        """Whether it sent frames of these weights in good faith: by what we told it, we want or wanted them."""
+        return key in self.wanted_there or self.wanted_lately.get(key, -UNDER_WAY_S) > now_s - UNDER_WAY_S
 
     def silent_s(self, now_s: float) -> float:
         """Seconds since it last answered or was first asked; 0 when it owes nothing."""

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from fedswarm.errors import WireError
 from fedswarm.swarm import fetching, membership, serving
 from fedswarm.swarm import messages as say
@@ -252,11 +250,9 @@ class Peer:
     def _understand(self, neighbour: Neighbour, message: Message) -> None:
         match message:
             case say.Have(key, runs):
-                self._fetching.heard_have(neighbour, key, runs)
-                self._note_holdings(neighbour, key)
+                self._serving.heard_holdings(neighbour, key, self._fetching.heard_have(neighbour, key, runs))
             case say.Bitfield(key, bits):
-                self._fetching.heard_bitfield(neighbour, key, bits)
-                self._note_holdings(neighbour, key)
+                self._serving.heard_holdings(neighbour, key, self._fetching.heard_bitfield(neighbour, key, bits))
             case say.Final():
                 self._fetching.heard_final(neighbour, message)
             case say.Want(key, indices):
@@ -288,11 +284,6 @@ class Peer:
                 self._membership.goodbye(neighbour)
             case say.Alive() | say.Hello():
                 pass
-
-    def _note_holdings(self, neighbour: Neighbour, key: Key) -> None:
-        content = self._state.contents.get(key)
-        if content is not None:
-            self._serving.heard_holdings(neighbour, key, np.flatnonzero(content.member(neighbour.name).bits))
 
     def _heard_offer(self, neighbour: Neighbour, manifest: Manifest) -> None:
         known = self._offers.get(manifest.key)
@@ -328,7 +319,7 @@ class Peer:
                 self._serving.rechoke()
             case serving.UPLOAD:
                 self._serving.upload()
-            case Intention("fill"):
+            case fetching.FILL:
                 self._fetching.fill()
             case Intention("news", str(peer)):
                 self._serving.tell_news(peer)

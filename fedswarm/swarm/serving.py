@@ -138,6 +138,7 @@ class Serving:
         push, seeding = self._pushes.get(content.key), self._seedings.get(content.key)
         if push is not None:
             push.join(neighbour.name, neighbour.uplink_bps)
+            push.holds(neighbour.name, np.flatnonzero(content.member(neighbour.name).bits))
             self._state.say(neighbour, Interested(content.key))
         elif seeding is not None and not seeding.over:
             self._reveal(neighbour.name, content.key, seeding.join(neighbour.name, self._state.now_s))
@@ -154,9 +155,10 @@ class Serving:
             self._state.say(neighbour, Have(key, tuple(runs_of(indices))))
 
     def heard_no_interest(self, neighbour: Neighbour, key: Key) -> None:
-        """A neighbour has all it wants of these weights."""
+        """A neighbour has all it wants of these weights, or wants them no longer."""
         neighbour.wanted_here.pop(key, None)
         neighbour.news.pop(key, None)
+        self._uploads.forget(key, [neighbour.name])
         push = self._pushes.get(key)
         if push is not None:
             push.complete(neighbour.name)
@@ -167,11 +169,12 @@ class Serving:
         self.upload()
 
     def heard_holdings(self, neighbour: Neighbour, key: Key, indices: NDArray[np.intp]) -> None:
-        """A neighbour holds these chunks: nobody need send them any more, and a push goes on by it."""
+        """A neighbour holds these chunks, too: nobody need send them any more, and a push goes on by it."""
         push = self._pushes.get(key)
         if push is not None:
             push.holds(neighbour.name, indices)
-        self._uploads.take_back_all(neighbour.name, key, set(indices.tolist()))
+        for index in indices.tolist():
+            self._uploads.take_back(neighbour.name, Chunk(key, index))
         self.upload()
 
     def heard_load(self, neighbour: Neighbour, load: Load) -> None:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -51,13 +51,21 @@ class _Waiting(NamedTuple):
     duty: bool
 
 
+class _Flying(NamedTuple):
+    """A frame under way: whether its receiver relays it, and whether it is sent again should it be lost."""
+
+    flight: Flight
+    relay: bool
+    again: bool
+
+
 @dataclass(slots=True)
 class _Queue:
     """What waits for, and is under way to, one neighbour."""
 
     bucket: TokenBucket | None
     waiting: OrderedDict[Chunk, _Waiting] = field(default_factory=OrderedDict)
-    flying: OrderedDict[Chunk, tuple[Flight, bool]] = field(default_factory=OrderedDict)
+    flying: OrderedDict[Chunk, _Flying] = field(default_factory=OrderedDict)
     waiting_bytes: int = 0
     flying_bytes: int = 0
     receipted_bytes: int = 0
@@ -114,18 +122,18 @@ class Uploads:
         queue.waiting_bytes -= queue.waiting.pop(chunk).size_bytes
         return True
 
-    def take_back_all(self, peer: str, key: Key, indices: Container[int]) -> None:
-        """None of these chunks need be sent."""
-        queue = self._queues.get(peer)
-        waiting = queue.waiting if queue is not None else ()
-        for chunk in [chunk for chunk in waiting if chunk.key == key and chunk.index in indices]:
-            self.take_back(peer, chunk)
+    def forget(self, key: Key, peers: Iterable[str] | None = None) -> None:
+        """Nothing of these weights is to be sent any more, to these neighbours or to nobody."""
+        for peer in list(self._queues) if peers is None else peers:
+            self._forget(self._queue(peer), key)
 
-    def forget(self, key: Key) -> None:
-        """Nothing of these weights is to be sent any more."""
-        for peer, queue in self._queues.items():
-            for chunk in [chunk for chunk in queue.waiting if chunk.key == key]:
-                self.take_back(peer, chunk)
+    @staticmethod
+    def _forget(queue: _Queue, key: Key) -> None:
+        for chunk in [chunk for chunk in queue.waiting if chunk.key == key]:
+            queue.waiting_bytes -= queue.waiting.pop(chunk).size_bytes
+        for chunk, flying in queue.flying.items():
+            if chunk.key == key:
+                queue.flying[chunk] = flying._replace(again=False)
 
     def clear_requests(self, peer: str) -> None:
         """What a neighbour asked for is not to be sent; what is ours to relay to it still is."""
@@ -138,11 +146,12 @@ class Uploads:
         self._queues.pop(peer, None)
 
     def lost(self, peer: str) -> None:
-        """The stream to a neighbour broke: frames without a receipt are sent again, before all others."""
+        """The stream to a neighbour broke: frames without a receipt are sent again, before all others, if needed."""
         queue = self._queues.get(peer)
         if queue is None:
             return
-        for chunk, (flight, relay) in reversed(queue.flying.items()):
+        needed = [(chunk, flying) for chunk, flying in queue.flying.items() if flying.again]
+        for chunk, (flight, relay, _) in reversed(needed):
             queue.waiting[chunk] = _Waiting(flight.size_bytes, relay, duty=True)
             queue.waiting.move_to_end(chunk, last=False)
             queue.waiting_bytes += flight.size_bytes
@@ -188,7 +197,8 @@ class Uploads:
         starved = self.backlog_bytes == 0
         if not queue.flying:
             queue.heard_s = now_s
-        queue.flying[chunk] = self.uplink.depart(size_bytes, now_s, starved=starved), relay
+        flight = self.uplink.depart(size_bytes, now_s, starved=starved)
+        queue.flying[chunk] = _Flying(flight, relay, again=True)
         queue.flying_bytes += size_bytes
         self._served += 1
         queue.served = self._served
@@ -220,7 +230,7 @@ class Uploads:
         flown = queue.flying.pop(chunk, None) if queue else None
         if queue is None or flown is None:
             return None
-        flight, _ = flown
+        flight = flown.flight
         queue.flying_bytes -= flight.size_bytes
         queue.receipted_bytes += flight.size_bytes
         queue.heard_s = now_s

@@ -21,7 +21,7 @@ from fedswarm.swarm.events import (
     Spreading,
     Tick,
 )
-from fedswarm.swarm.instructions import Deliver, Instruction, Send
+from fedswarm.swarm.instructions import Acknowledge, Deliver, Instruction, Send
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest, build_manifest, growing_manifest
 from fedswarm.swarm.messages import Address, Bitfield, Have, Hello, Message, Receipt, Unchoke, Verdict, Want
@@ -30,6 +30,8 @@ from fedswarm.swarm.uplink import KnownUplink
 
 JOB = "j"
 CHUNK_BYTES = 16 * 1024
+SOON_S = 0.05
+"""Longer than a peer waits before it asks for what was just announced."""
 
 
 def address(peer: str) -> Address:
@@ -160,3 +162,19 @@ def told_to_hold(instructions: Iterable[Instruction], to: str) -> list[int]:
 def delivered(instructions: Iterable[Instruction], to: str) -> list[int]:
     """Chunks sent to a neighbour."""
     return [one.index for one in instructions if isinstance(one, Deliver) and one.peer == to]
+
+
+def verdicts(instructions: Iterable[Instruction]) -> list[Verdict]:
+    """What is made of the frames that just arrived."""
+    return [one.verdict for one in done(instructions, Acknowledge)]
+
+
+def answer_all(alone: LonePeer, weights: Weights, instructions: Iterable[Instruction], of: str) -> list[Instruction]:
+    """A neighbour sends everything that it was asked for, and what it is asked for then."""
+    out: list[Instruction] = []
+    waiting = asked(instructions, of)
+    while waiting:
+        answers = alone.frame(of, weights, waiting.pop(0))
+        out += answers
+        waiting += asked(answers, of)
+    return out

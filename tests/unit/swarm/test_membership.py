@@ -1,5 +1,7 @@
 """Whom a peer is linked with: introductions, patience, heartbeats, peer exchange, bans."""
 
+from itertools import pairwise
+
 import pytest
 
 from fedswarm.swarm.events import Departed, DialFailed, Introduced, Leaving, LinkDown, Misbehaved
@@ -56,7 +58,7 @@ def test_an_unreachable_peer_is_dialled_ever_more_patiently_and_given_up_in_the_
         again = [at_s for at_s, one in alone.did[before:] if isinstance(one, Dial)]
         if again:
             alone.now_s = again[0]
-    pauses_s = [later - earlier for earlier, later in zip(dials_s, dials_s[1:], strict=False)]
+    pauses_s = [later - earlier for earlier, later in pairwise(dials_s)]
     assert len(dials_s) == REDIALS
     assert pauses_s[-1] > 3 * pauses_s[0]
     assert alone.wait(100.0) == []

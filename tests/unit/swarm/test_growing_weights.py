@@ -1,0 +1,48 @@
+"""Weights that are fetched while they are made: their publisher names the digests one by one."""
+
+from fedswarm.swarm.instructions import Accept, Ban
+from fedswarm.swarm.messages import (
+    Final,
+    Unchoke,
+    Verdict,
+)
+from tests.unit.swarm.lone_peer import SOON_S, LonePeer, Weights, asked, done, verdicts
+
+
+def test_chunks_of_growing_weights_are_asked_for_once_their_publisher_named_the_digest():
+    alone, weights = LonePeer(), Weights("source")
+    alone.fetch(weights, growing=True)
+    alone.link("source")
+    alone.hear("source", Unchoke())
+    assert asked(alone.wait(SOON_S), "source") == []
+    alone.hear("source", Final(weights.key, 1, (weights.digest(1), weights.digest(2))))
+    assert sorted(asked(alone.wait(SOON_S), "source")) == [1, 2]
+    assert done(alone.frame("source", weights, 1), Accept) == [Accept(weights.key, 1)]
+
+
+def test_nobody_but_the_publisher_is_believed_about_digests():
+    alone, weights = LonePeer(), Weights("source")
+    alone.fetch(weights, growing=True)
+    alone.holders(weights, "liar")
+    alone.hear("liar", Final(weights.key, 0, (weights.digest(1),)))
+    assert asked(alone.wait(SOON_S), "liar") == []
+    assert verdicts(alone.frame("liar", weights, 0)) == [Verdict.UNWANTED]
+
+
+def test_a_digest_once_named_stays():
+    alone, weights = LonePeer(), Weights("source")
+    alone.fetch(weights, growing=True)
+    alone.link("source")
+    alone.hear("source", Final(weights.key, 0, (weights.digest(0),)), Final(weights.key, 0, (weights.digest(1),)))
+    assert done(alone.frame("source", weights, 0), Accept) == [Accept(weights.key, 0)]
+
+
+def test_digests_of_chunks_that_do_not_exist_ban_the_publisher_and_harm_nobody():
+    alone, weights = LonePeer(), Weights("source", chunks=4)
+    alone.fetch(weights, growing=True)
+    alone.holders(weights, "a")
+    alone.link("source")
+    out = alone.hear("source", Final(weights.key, 3, (weights.digest(3), weights.digest(0))))
+    assert [ban.peer for ban in done(out, Ban)] == ["source"]
+    alone.wait(1.0)
+    assert alone.peer._state.contents[weights.key].digests == {}
