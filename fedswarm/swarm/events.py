@@ -104,7 +104,7 @@ class Spreading(Enum):
 class Published:
     """This peer is the publisher of these weights and holds them; of a manifest without digests, nothing yet.
 
-    ``offer`` tells all peers, from neighbour to neighbour.
+    ``offer`` tells all peers, from neighbour to neighbour; if the source has a slash, only neighbours.
     """
 
     manifest: Manifest

@@ -76,6 +76,13 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
+class TookLeave:
+    """A peer said goodbye: the application need not count on it."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Open and keep a link to a peer; ends in ``LinkUp`` or ``DialFailed``."""
 
@@ -107,5 +114,17 @@ class CloseDelivery:
 
 
 Instruction = (
-    Send | Deliver | Acknowledge | Accept | Completed | Expired | Failed | Offered | Dial | HangUp | Ban | CloseDelivery
+    Send
+    | Deliver
+    | Acknowledge
+    | Accept
+    | Completed
+    | Expired
+    | Failed
+    | Offered
+    | TookLeave
+    | Dial
+    | HangUp
+    | Ban
+    | CloseDelivery
 )

@@ -32,6 +32,11 @@ class Key(NamedTuple):
         """The peer that publishes them: ``source`` up to a slash."""
         return self.source.partition("/")[0]
 
+    @property
+    def is_for_neighbours(self) -> bool:
+        """Whether an offer of them goes no further than the publisher's neighbours: ``source`` has a slash."""
+        return "/" in self.source
+
     def __str__(self) -> str:
         return f"round {self.round} of {self.source!r}"
 

@@ -39,7 +39,7 @@ from fedswarm.swarm.events import (
     Tick,
 )
 from fedswarm.swarm.fetching import Fetching
-from fedswarm.swarm.instructions import CloseDelivery, HangUp, Instruction, Offered
+from fedswarm.swarm.instructions import CloseDelivery, HangUp, Instruction, Offered, TookLeave
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.membership import Membership
@@ -282,16 +282,19 @@ class Peer:
                 self._membership.heard_acquaintances(neighbour, message)
             case say.Goodbye():
                 self._membership.goodbye(neighbour)
+                self._state.out.append(TookLeave(neighbour.name))
             case say.Alive() | say.Hello():
                 pass
 
     def _heard_offer(self, neighbour: Neighbour, manifest: Manifest) -> None:
-        known = self._offers.get(manifest.key)
         if manifest.job != self._job:
             raise WireError(f"it offers weights of job {manifest.job!r}, this is {self._job!r}")
-        if known is not None or manifest.publisher == self._state.me.peer:
+        if manifest.key in self._offers or manifest.publisher == self._state.me.peer:
             return
-        self._offer(manifest, but=neighbour.name)
+        if not manifest.key.is_for_neighbours:
+            self._offer(manifest, but=neighbour.name)
+        elif manifest.publisher != neighbour.name:
+            raise WireError(f"it passes on {manifest.key}, which is for the neighbours of its publisher")
         self._state.out.append(Offered(manifest, neighbour.name))
 
     def _offer(self, manifest: Manifest, but: str) -> None:

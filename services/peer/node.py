@@ -19,6 +19,7 @@ from fedswarm.swarm.events import (
     Introduced,
     Leaving,
     LinkDown,
+    LinkUp,
     Published,
     Spreading,
 )
@@ -36,6 +37,7 @@ from fedswarm.swarm.instructions import (
     Instruction,
     Offered,
     Send,
+    TookLeave,
 )
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest
@@ -90,6 +92,10 @@ class PeerNode:
         self.peer_id = peer_id
         self.on_offer: Callable[[Manifest, str], None] | None = None
         """Is told of weights that a peer offers, and of that peer's name."""
+        self.on_leave: Callable[[str], None] | None = None
+        """Is told of a neighbour that takes leave of the job."""
+        self.on_links: Callable[[], None] | None = None
+        """Is told when :attr:`links` change."""
         self._job = job
         self._clock = clock or WallClock()
         self._limits = limits
@@ -99,6 +105,7 @@ class PeerNode:
         self._meter = Meter()
         self._store = ChunkStore()
         self._fetches: dict[Key, Fetch] = {}
+        self._offered: set[Key] = set()
         self._links = Links(peer_id, job, uplink_bps, self._meter, self.feed, self._welcomes)
         self._deliveries = Deliveries(peer_id, self._meter, self.feed)
         self._arrivals = Arrivals(self._links, self._meter, self._clock, shape.down, self.feed)
@@ -178,6 +185,8 @@ class PeerNode:
         if isinstance(event, LinkDown):
             self._end_streams(event.peer)
         self._stepper.feed(event)
+        if isinstance(event, LinkUp | LinkDown):
+            self._tell_links()
 
     # ---- what owners of weights do --------------------------------------------------------------------------------
 
@@ -218,12 +227,14 @@ class PeerNode:
         self._forget([Key(round_index, source)])
 
     def forget_before(self, round_index: int) -> None:
-        """Forgets all weights of rounds before ``round_index``."""
-        self._forget(key for key in {*self._store.keys(), *self._fetches} if key.round < round_index)
+        """Forgets all weights of rounds before ``round_index``, and who offered any."""
+        known = {*self._store.keys(), *self._fetches, *self._offered}
+        self._forget(key for key in known if key.round < round_index)
 
     def _forget(self, keys: Iterable[Key]) -> None:
         for key in list(keys):
             self._store.forget(key)
+            self._offered.discard(key)
             self.feed(Forgotten(key))
             if self._introducer is not None:
                 self._introducer.forget(key)
@@ -313,8 +324,12 @@ class PeerNode:
                 if fetch := self._fetches.get(key):
                     fetch.fail(IntegrityError(reason) if corrupt else RunFailedError(reason))
             case Offered(manifest, peer):
+                self._offered.add(manifest.key)
                 if self.on_offer is not None:
                     self.on_offer(manifest, peer)
+            case TookLeave(peer):
+                if self.on_leave is not None:
+                    self.on_leave(peer)
             case Dial(peer, target):
                 self._links.dial(peer, target)
             case HangUp(peer, reason) | Ban(peer, reason):
@@ -322,6 +337,7 @@ class PeerNode:
                     log.warning("peer %s is banned: %s", peer, reason)
                 self._end_streams(peer)
                 self._links.hang_up(peer, reason)
+                self._tell_links()
             case CloseDelivery(peer):
                 self._deliveries.close(peer)
 
@@ -340,6 +356,10 @@ class PeerNode:
     def _end_streams(self, peer: str) -> None:
         self._deliveries.close(peer)
         self._arrivals.end(peer)
+
+    def _tell_links(self) -> None:
+        if self.on_links is not None:
+            self.on_links()
 
     def _welcomes(self, peer: str) -> bool:
         return self._machine is not None and self._machine.welcomes(peer)

@@ -22,6 +22,7 @@ from fedswarm.swarm.instructions import (
     Instruction,
     Offered,
     Send,
+    TookLeave,
 )
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.messages import Address, Hello, Message, Receipt, Verdict
@@ -268,6 +269,8 @@ class Host:
             case Completed() | Expired() | Failed():
                 if self.on_end is not None:
                     self.on_end(self, instruction)
+            case TookLeave():
+                pass
             case Offered(manifest, _):
                 if self.on_offer is not None:
                     self.on_offer(self, manifest)
