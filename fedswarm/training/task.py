@@ -118,3 +118,15 @@ class Engine(Protocol):
     def evaluate(self, blocks: Sequence[int]) -> list[BlockResult]:
         """Tests the loaded version on these blocks."""
         ...
+
+
+class GradientEngine(Engine, Protocol):
+    """An engine that also tells gradients, by which the importance of weights is judged."""
+
+    def loss_gradient(self, client_id: int, round_index: int, weights: Vector) -> Vector:
+        """The gradient ``(P,)`` of a client's mean loss at ``weights`` on one keyed mini-batch."""
+        ...
+
+    def mean_squared_gradient(self, client_id: int, round_index: int, weights: Vector) -> Vector:
+        """The mean squared gradient ``(P,)`` of single samples of a client at ``weights``."""
+        ...
