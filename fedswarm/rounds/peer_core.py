@@ -62,6 +62,10 @@ class PeerCore:
         """What an update counts that was trained on so many samples."""
         return samples if self._job.aggregation.weighting == "samples" else 1
 
+    def initial_weights(self) -> Vector:
+        """The job's model before any training."""
+        return self._engine.initial_weights()
+
     def train(self, round_index: int, model: Vector) -> TrainedUpdate:
         """Trains the client from ``model``; raises :class:`RunFailedError` if it fails."""
         self._engine.load(model)

@@ -15,8 +15,7 @@ from blake3 import blake3
 from fedswarm.jobs.schema import Job
 from fedswarm.models.layout import Layout, Vector
 from fedswarm.rounds.exchange_choice import chosen_chunk_bytes
-from fedswarm.swarm.chunks import chunk_bytes_for
-from fedswarm.swarm.manifest import Manifest, build_manifest, bytes_of
+from fedswarm.swarm.manifest import Key, Manifest, build_manifest, bytes_of
 
 MODEL: Final = "/model"
 NEIGHBOURS_UPDATE: Final = "/update"
@@ -44,7 +43,7 @@ class PeerManifests:
         """For a peer whose model has this layout and begins with these weights."""
         initial_digest = blake3(bytes_of(initial)).hexdigest()
         origin = blake3(f"{layout.schema_hash} {initial_digest}".encode()).hexdigest()
-        chunk_bytes = chosen_chunk_bytes(job.exchange) or chunk_bytes_for(layout.nbytes)
+        chunk_bytes = chosen_chunk_bytes(job.exchange, layout.nbytes)
         suffix = NEIGHBOURS_UPDATE if job.exchange.reach == "neighbours" else ""
         return cls(job.job_name, peer, origin, layout.size, chunk_bytes, suffix)
 
@@ -68,6 +67,14 @@ class PeerManifests:
     def is_model(self, manifest: Manifest) -> bool:
         """Whether it names the model of some peer."""
         return manifest.source == manifest.publisher + MODEL
+
+    def update_key(self, peer: str, exchange: int) -> Key:
+        """What names a peer's update."""
+        return Key(exchange, peer + self.update_suffix)
+
+    def model_key(self, peer: str, exchange: int) -> Key:
+        """What names a peer's model."""
+        return Key(exchange, peer + MODEL)
 
     def complaint(self, manifest: Manifest) -> str | None:
         """What of an update or a model does not fit this job, if anything."""

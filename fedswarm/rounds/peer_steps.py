@@ -1,7 +1,7 @@
 """What a peer of a job without an aggregator hears of (events) and what it has done for it (instructions).
 
-Exchanges are numbered by :class:`~fedswarm.rounds.exchange_schedule.ExchangeSchedule`; instants are those of the shell's
-clock; other peers are named by their ids.
+Exchanges are numbered by :class:`~fedswarm.rounds.exchange_schedule.ExchangeSchedule`, instants are those of the
+shell's clock, other peers are named by their ids.
 """
 
 from __future__ import annotations

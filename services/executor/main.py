@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,24 @@ from fedswarm.aggregation.grid import Grid
 from fedswarm.clock import Clock, WallClock
 from fedswarm.devices.world import DeviceWorld
 from fedswarm.devices.worlds import open_world
-from fedswarm.errors import DataError, DependencyError
+from fedswarm.errors import DataError, DependencyError, LaunchError, StoppedError
 from fedswarm.jobs.load import load_job
 from fedswarm.jobs.resolved import job_digest
 from fedswarm.jobs.schema import Job
+from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import wire
+from fedswarm.rounds.decentralized import DecentralizedPeer, PeerRules
 from fedswarm.rounds.executor_core import ExecutorCore
+from fedswarm.rounds.peer_core import PeerCore
+from fedswarm.rounds.peer_manifests import PeerManifests
 from fedswarm.swarm.chunks import MIB
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.shaping import LinkShape
 from fedswarm.swarm.topology_choice import topology_of_job, topology_text
-from fedswarm.training.task import Engine
+from fedswarm.training.task import GradientEngine
+from services.executor.decentralized import DecentralizedExecutor
 from services.executor.foreman import Foreman
+from services.executor.round_diary import RoundDiary, diary_file
 from services.executor.session import Session
 from services.executor.workbench import Workbench
 from services.peer.node import PeerNode
@@ -36,7 +44,7 @@ from services.process import entry, launcher_contract
 from services.process.server import Server
 
 # The engine that a forking launcher built before this process existed, with the digest of the job it is for.
-_prepared: tuple[str, Engine] | None = None
+_prepared: tuple[str, GradientEngine] | None = None
 
 
 def prepare(job_path: Path) -> None:
@@ -46,13 +54,13 @@ def prepare(job_path: Path) -> None:
     _prepared = (job_digest(job), _build_engine(job))
 
 
-def _engine_for(job: Job) -> Engine:
+def _engine_for(job: Job) -> GradientEngine:
     if _prepared is not None and _prepared[0] == job_digest(job):
         return _prepared[1]
     return _build_engine(job)
 
 
-def _build_engine(job: Job) -> Engine:
+def _build_engine(job: Job) -> GradientEngine:
     try:
         import fedswarm.training.sequential as sequential
     except ModuleNotFoundError as error:
@@ -85,31 +93,65 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--job", type=Path, required=True, help="the resolved job.yml")
     parser.add_argument("--run-folder", type=Path, required=True, help="where the run leaves its files")
     parser.add_argument("--executor-id", required=True, help="unique in the run: 1, 2, ...")
-    parser.add_argument("--aggregator", required=True, help="host:port of the aggregator")
+    parser.add_argument("--aggregator", help="host:port of the aggregator, if the job has one")
     launcher_contract.add_trackers(parser, required=True)
     launcher_contract.add_arguments(parser)
     return parser.parse_args(argv)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What an executor is made of, whatever its job: ``samples`` are those of all clients, ``hosted`` its own."""
+
+    options: argparse.Namespace
+    job: Job
+    engine: GradientEngine
+    samples: dict[int, int]
+    hosted: dict[int, int]
+    world: DeviceWorld
+    node: PeerNode
+    clock: Clock
+
+
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
-    """Runs until the aggregator says so, it is lost for good, or ``stop`` is set."""
+    """Runs until the job is over, its aggregator is lost for good, or ``stop`` is set."""
     job = load_job(options.job).job
-    engine = _engine_for(job)
-    ids, samples = engine.clients()
-    clients = dict(zip(ids.tolist(), samples.tolist(), strict=True))
-    if job.experiment_mode == "deployment":
-        clients = {own: clients[own] for own in [_own_client(options.executor_id, clients)]}
-    world = open_world(job).make(ids)
-    clock = WallClock()
-    limits = Limits(pipeline_bytes=job.exchange.pipeline_mib * MIB)
-    shape = _link_shape(job, world, clients, clock)
-    node = PeerNode(options.executor_id, job.job_name, clock, limits=limits, seed=job.seed, shape=shape)
+    if (options.aggregator is None) != (job.aggregation.mode == "decentralized"):
+        raise LaunchError(f"aggregation.mode is {job.aggregation.mode}: --aggregator is for centralized jobs alone")
+    place = _take_place(options, job)
     server = Server()
-    node.register(server)
+    place.node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
     topology = topology_text(topology_of_job(job))
-    await node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
-    bench = Workbench(ExecutorCore(engine, world, Grid(job.aggregation.grid_bits)))
+    await place.node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
+    try:
+        if options.aggregator is None:
+            await _serve_as_peer(place, target, stop)
+        else:
+            await _serve_aggregator(place, target, stop)
+    finally:
+        await place.node.close()
+        await server.stop()
+
+
+def _take_place(options: argparse.Namespace, job: Job) -> _Place:
+    engine = _engine_for(job)
+    ids, counts = engine.clients()
+    samples = hosted = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    if job.experiment_mode == "deployment":
+        hosted = {own: samples[own] for own in [_own_client(options.executor_id, samples)]}
+    world = open_world(job).make(ids)
+    clock = WallClock()
+    limits = Limits(pipeline_bytes=job.exchange.pipeline_mib * MIB, arranged=topology_of_job(job).kind != "complete")
+    shape = _link_shape(job, world, hosted, clock)
+    node = PeerNode(options.executor_id, job.job_name, clock, limits=limits, seed=job.seed, shape=shape)
+    return _Place(options, job, engine, samples, hosted, world, node, clock)
+
+
+async def _serve_aggregator(place: _Place, target: str, stop: asyncio.Event) -> None:
+    """Does what the aggregator says."""
+    options, job, engine, node, clock = place.options, place.job, place.engine, place.node, place.clock
+    bench = Workbench(ExecutorCore(engine, place.world, Grid(job.aggregation.grid_bits)))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
 
     def traffic() -> tuple[int, int]:
@@ -117,7 +159,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
 
     session = Session(options.aggregator, foreman, job.cluster.rejoin_timeout_s, traffic, clock)
     registration = wire.registration_message(
-        options.executor_id, target, engine.layout, clients, engine.test_blocks, job.job_name, job_digest(job)
+        options.executor_id, target, engine.layout, place.hosted, engine.test_blocks, job.job_name, job_digest(job)
     )
     foreman.attach(session, registration)
     launcher_contract.report(options.status_fd, ready=True, target=target)
@@ -126,8 +168,28 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     finally:
         bench.close()
         await foreman.close()
-        await node.close()
-        await server.stop()
+
+
+async def _serve_as_peer(place: _Place, target: str, stop: asyncio.Event) -> None:
+    """Goes through the job's rounds with the other peers; raises :class:`StoppedError` if stopped before the end."""
+    job, node, peer = place.job, place.node, place.options.executor_id
+    manifests = PeerManifests.of(job, peer, place.engine.layout, place.engine.initial_weights())
+    core = PeerCore(place.engine, job, peer, next(iter(place.hosted)), place.samples, manifests.chunk_weights)
+    others = [name for name in map(str, range(1, job.cluster.executors + 1)) if name != peer]
+    machine = DecentralizedPeer(PeerRules.of(job), core.weight, others, only_linked=job.exchange.reach == "neighbours")
+    run_folder = place.options.run_folder
+    with RecordWriter(diary_file(run_folder, peer), now=time.time) as writer:
+        diary = RoundDiary(writer, peer, core.samples, place.clock, node.traffic)
+        executor = DecentralizedExecutor(
+            job, machine, core, place.engine.layout, manifests, node, diary, place.clock, run_folder
+        )
+        launcher_contract.report(place.options.status_fd, ready=True, target=target)
+        try:
+            await _until_first(executor.run(), stop.wait())
+        finally:
+            await executor.close()
+    if not executor.has_finished:
+        raise StoppedError(f"peer {peer} was stopped before the job was over")
 
 
 def _link_shape(job: Job, world: DeviceWorld, clients: dict[int, int], clock: Clock) -> LinkShape:
