@@ -10,7 +10,7 @@ peer that is left alone goes on alone. Who finds the others two exchanges ahead 
 on with them; nobody stops for it.
 
 At the end a peer says farewell: it offers its final model under the number after the last exchange, and serves chunks
-until all others have done so. Whoever leaves has heard every farewell, so the first to leave releases all.
+until all it is linked with have done so, or for as long as anybody may wait for them.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class DecentralizedPeer:
         self._only_linked = only_linked
         self._awaits_a_link = only_linked and bool(founders)
         self._index = 0
-        self._exchange = PeerExchange(0, 0.0)
+        self._exchange = PeerExchange(0.0)
         self._catching_up = CatchingUp()
         self._now_s = 0.0
         self._out: list[PeerInstruction] = []
@@ -160,17 +160,16 @@ class DecentralizedPeer:
                 self._links_changed(peers)
             case Departed(peer):
                 self._expected.left(peer)
-                if self.phase is Phase.FAREWELL and peer in self._offers.get(self._index, ()):
-                    self._finish()
             case Refused(peer):
                 self._expected.refuse(peer)
             case Tick():
                 pass
 
     def _update_offered(self, peer: str, exchange: int, weight: int) -> None:
-        if exchange < self._index or exchange > self._schedule.farewell:
+        if not self._index - 1 <= exchange <= self._schedule.farewell:
             return
-        if self._expected.offered(peer, exchange, weight):
+        # Who is a moment late for the last exchange is waited for in this one, or it would be late for ever.
+        if self._expected.offered(peer, exchange, weight) and exchange >= self._index:
             self._offers.setdefault(exchange, set()).add(peer)
             if self.phase is Phase.EXCHANGING and exchange == self._index and peer not in self._exchange.sources:
                 self._fetch(peer)
@@ -206,7 +205,8 @@ class DecentralizedPeer:
             return
         is_farewell = self._schedule.step(self._index).kind is Kind.FAREWELL
         self.phase = Phase.FAREWELL if is_farewell else Phase.EXCHANGING
-        self._exchange = PeerExchange(self._index, self._now_s + self._rules.deadline_s)
+        waits = 2 if is_farewell else 1  # others may be waiting for their second deadline
+        self._exchange = PeerExchange(self._now_s + waits * self._rules.deadline_s)
         self._out.append(Publish(self._index))
         if not is_farewell:
             for peer in sorted(self._offers.get(self._index, ())):
@@ -218,7 +218,7 @@ class DecentralizedPeer:
 
     def _fetch_ended(self, peer: str, end: FetchEnd) -> None:
         self._exchange.end(peer, end)
-        if end is FetchEnd.EXPIRED and self._now_s < self._exchange.deadline_s and self._exchange.is_extended:
+        if peer in self._exchange.cut_short():
             self._fetch(peer)
 
     def _aggregate(self) -> None:
@@ -271,8 +271,8 @@ class DecentralizedPeer:
             case Phase.CATCHING_UP if not self._catching_up.fetching:
                 self._seek_model()
             case Phase.FAREWELL:
-                awaited = self._expected.awaited(self._index)
-                if not awaited or not self._links or self._now_s >= self._exchange.deadline_s:
+                awaited = self._expected.awaited(self._index) & self._links
+                if not awaited or self._now_s >= self._exchange.deadline_s:
                     self._finish()
 
     def _review_exchange(self) -> None:
@@ -284,7 +284,7 @@ class DecentralizedPeer:
                 self._aggregate()
                 return
             exchange.extend(self._rules.deadline_s)
-            for peer in exchange.expired():
+            for peer in exchange.cut_short():
                 self._fetch(peer)
         elif exchange.is_idle and not self._expected.awaited(self._index) and not self._awaits_a_link:
             self._aggregate()

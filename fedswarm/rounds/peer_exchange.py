@@ -16,13 +16,13 @@ class FetchEnd(Enum):
 
 
 class PeerExchange:
-    """Exchange ``index``, whose deadline is the instant ``deadline_s``."""
+    """An exchange whose deadline is the instant ``deadline_s``."""
 
-    def __init__(self, index: int, deadline_s: float) -> None:
-        self.index = index
+    def __init__(self, deadline_s: float) -> None:
         self.deadline_s = deadline_s
         self.is_extended = False
         self._running: set[str] = set()
+        self._deadlines: dict[str, float] = {}  # of each peer's last fetch
         self._ends: dict[str, FetchEnd] = {}
 
     @property
@@ -37,11 +37,12 @@ class PeerExchange:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being fetched and nothing could be."""
+        """Whether nothing is being fetched, and no more is to be had of what was."""
         return not self._running and FetchEnd.EXPIRED not in self._ends.values()
 
     def begin(self, peer: str) -> None:
-        """The weights of a peer are being fetched."""
+        """The weights of a peer are being fetched, until the deadline as it stands."""
+        self._deadlines[peer] = self.deadline_s
         self._ends.pop(peer, None)
         self._running.add(peer)
 
@@ -55,6 +56,7 @@ class PeerExchange:
         self.deadline_s += by_s
         self.is_extended = True
 
-    def expired(self) -> list[str]:
-        """Whose fetches were ended by the first deadline, for another try."""
-        return sorted(peer for peer, end in self._ends.items() if end is FetchEnd.EXPIRED)
+    def cut_short(self) -> list[str]:
+        """Whose fetches a deadline ended that is not the last any more: there is time for the rest."""
+        expired = (peer for peer, end in self._ends.items() if end is FetchEnd.EXPIRED)
+        return sorted(peer for peer in expired if self._deadlines[peer] < self.deadline_s)
