@@ -1,0 +1,101 @@
+"""Jobs without an aggregator, with real peers over loopback: they agree, outlive the dead, and take in newcomers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fedswarm.models.checkpoint import load_safetensors
+from fedswarm.records import read_run
+
+DEADLINE_S = 150.0
+JOB = """
+job_name: peers
+rounds: 4
+experiment_mode: deployment
+cluster: {executors: 6}
+data: {clients: 7, partition: {kind: dirichlet, alpha: 1.0}}
+model: {name: lr}
+training: {local_steps: 20, learning_rate: 0.02}
+aggregation: {mode: decentralized}
+exchange: {topology: {kind: k_regular, degree: 4}, deadline_s: 3.0}
+evaluation: {interval: 1}
+"""
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def desk(cluster_desk):
+    cluster_desk.write_job(JOB)
+    return cluster_desk
+
+
+def told(desk, peer, tag):
+    """The records of one kind that a peer has written so far."""
+    path = desk.run().path / "peers" / f"{peer}.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [record for record in map(json.loads, lines) if record["tag"] == tag]
+
+
+def final_model(desk, peer):
+    return load_safetensors(desk.run().path / "checkpoints" / f"peer-{peer}.safetensors")[1]
+
+
+def finish(driver):
+    _, stderr = driver.communicate(timeout=DEADLINE_S)
+    assert (driver.returncode, stderr) == (0, "")
+
+
+def test_six_peers_finish_and_agree(desk):
+    finish(desk.command("submit", "job.yml", "--set", "aggregation.consensus_every=2"))
+    models = [final_model(desk, peer) for peer in range(1, 7)]
+    assert all(np.array_equal(model, models[0]) for model in models)
+    for peer in range(1, 7):
+        assert [record["completed_round"] for record in told(desk, peer, "PEER_ROUND")] == [0, 1, 2, 3]
+        assert told(desk, peer, "TEST_RESULT")[-1]["round"] == 4
+    run = read_run(desk.run().path)
+    assert list(run.tests["round"]) == [1, 2, 3, 4]
+    assert run.tests["top1"].iloc[-1] > 0.6
+    assert not desk.survivors()
+
+
+def test_when_two_peers_and_the_tracker_are_killed_the_rest_finish_and_learn(desk):
+    driver = desk.command("submit", "job.yml", "--set", "rounds=8")
+    desk.eventually(lambda: desk.run().path.exists() and told(desk, 1, "PEER_ROUND"), "a round of peer 1")
+    processes = desk.state().processes
+    for role in ("tracker", "executor-2", "executor-5"):
+        processes[role].identity.send(signal.SIGKILL)
+    finish(driver)
+    for peer in (1, 3, 4, 6):
+        assert told(desk, peer, "PEER_ROUND")[-1]["completed_round"] == 7
+        tests = told(desk, peer, "TEST_RESULT")
+        assert tests[-1]["round"] == 8 and tests[-1]["top1"] > max(0.6, tests[0]["top1"])
+        assert told(desk, peer, "PEER_ROUND")[-1]["sources_complete"] == 3
+    assert not desk.survivors()
+
+
+def test_a_peer_that_joins_late_catches_up_and_takes_part(desk):
+    driver = desk.command("submit", "job.yml", "--set", "rounds=60", "--set", "evaluation.interval=60")
+    tracker = desk.until("running").processes["tracker"]
+    run = desk.run().path
+    options = {"job": run / "job.yml", "run-folder": run, "executor-id": "7", "tracker": tracker.target}
+    newcomer = subprocess.Popen(
+        [sys.executable, "-m", "services.executor.main", *(f"--{name}={value}" for name, value in options.items())],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, desk.python_path))},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        finish(driver)
+        assert newcomer.wait(DEADLINE_S) == 0
+    finally:
+        newcomer.kill()
+    (caught_up,) = told(desk, 7, "PEER_CAUGHT_UP")
+    assert caught_up["source"] in {"1", "2", "3", "4", "5", "6"}
+    assert told(desk, 7, "PEER_ROUND")[-1]["completed_round"] == 59
+    assert told(desk, 1, "PEER_ROUND")[-1]["sources_complete"] == 6
+    assert np.allclose(final_model(desk, 7), final_model(desk, 1), atol=1e-5)
