@@ -142,7 +142,7 @@ def _take_place(options: argparse.Namespace, job: Job) -> _Place:
         hosted = {own: samples[own] for own in [_own_client(options.executor_id, samples)]}
     world = open_world(job).make(ids)
     clock = WallClock()
-    limits = Limits(pipeline_bytes=job.exchange.pipeline_mib * MIB, arranged=topology_of_job(job).kind != "complete")
+    limits = Limits(pipeline_bytes=job.exchange.pipeline_mib * MIB)
     shape = _link_shape(job, world, hosted, clock)
     node = PeerNode(options.executor_id, job.job_name, clock, limits=limits, seed=job.seed, shape=shape)
     return _Place(options, job, engine, samples, hosted, world, node, clock)
