@@ -4,8 +4,9 @@
     python benchmark/reduce.py --peers 8 --collective all_reduce --json  # the sum goes to everybody
 
 The links are those of ``broadcast.py``, with the collector in the place of the seed; an all-reduce has no collector.
-Connections stand before the clock starts; it stops when the last one that is to have the sum has it. Every sum is
-compared with the true one, bit by bit. Medians; the last line is JSON.
+Sums are float64, and everybody knows all links. A small sum opens all connections before the clock starts; it stops
+when the last one that is to have the sum has it. Every sum is compared with the true one, bit by bit. Medians; the last
+line is JSON.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ from services.peer.summing import Part, publish_slice, slice_manifest
 
 COLLECTOR: Final = SEED
 LABEL: Final = "sum"
+WARM_UP: Final = "warm-up"
+WARM_UP_VALUES: Final = 100_000
 PATIENCE_S: Final = 600.0
 
 
@@ -36,7 +38,7 @@ async def run(options: argparse.Namespace, child: Child) -> None:
     collects = options.name == COLLECTOR
     own = None if collects else contribution(options.name, options.values)
     async with member(options) as (node, target):
-        manifest = None if own is None else manifest_of(options.name, own)
+        manifest = None if own is None else manifest_of(options.name, own, "vector")
         members = await asyncio.to_thread(child.meet, target=target, manifest=packed(manifest))
         await node.start(target)
         if own is not None and manifest is not None:
@@ -44,6 +46,7 @@ async def run(options: argparse.Namespace, child: Child) -> None:
         await link(node, members)
         parts = parts_of(members)
         plan = plan_of(options, parts[0].manifest.chunks)
+        await warm_up(node, members)
         await asyncio.to_thread(child.await_go)
         total = await take_part(node, parts, plan, own, wants_sum=collects or options.collective == "all_reduce")
         if total is not None:
@@ -69,10 +72,10 @@ async def take_part(
     return None
 
 
-def manifest_of(name: str, vector: NDArray[np.float64]) -> Manifest:
+def manifest_of(name: str, vector: NDArray[np.float64], what: str) -> Manifest:
     """What a member's contribution is published as."""
     size = chunk_bytes_for(vector.nbytes, slow_links=True)
-    return build_manifest(vector, job=JOB, round_index=0, source=name, schema_hash="", chunk_bytes=size)
+    return build_manifest(vector, job=JOB, round_index=0, source=f"{name}/{what}", schema_hash="", chunk_bytes=size)
 
 
 def packed(manifest: Manifest | None) -> str:
@@ -95,6 +98,16 @@ async def link(node: PeerNode, members: dict[str, Facts]) -> None:
     node.feed(Introduced(tuple(Address(host, target) for host, target in others.items())))
     while not others.keys() <= set(node.links):  # noqa: ASYNC110 - links stand without a word
         await asyncio.sleep(0.01)
+
+
+async def warm_up(node: PeerNode, members: dict[str, Facts]) -> None:
+    """A small sum at every member: data streams open with the first frame."""
+    vectors = {host: contribution(host, WARM_UP_VALUES) for host in members}
+    manifests = {host: manifest_of(host, vector, WARM_UP) for host, vector in vectors.items()}
+    node.publish(manifests[node.peer_id], vectors[node.peer_id])
+    parts = [Part(manifests[host], facts["target"]) for host, facts in sorted(members.items())]
+    plan = plan_all_reduce(dict.fromkeys(members, Rates()), parts[0].manifest.chunks, JOB.encode())
+    await AllReduce(node, parts, vectors[node.peer_id], plan, label=f"{WARM_UP}-{LABEL}", patience_s=PATIENCE_S).run()
 
 
 def plan_of(options: argparse.Namespace, chunks: int) -> ReductionPlan:

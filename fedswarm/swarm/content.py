@@ -60,7 +60,8 @@ class Content:
 
     manifest: Manifest
     ties: NDArray[np.float64]
-    """Keyed random numbers in [0, 1) that break ties, so that peers do not march in step."""
+    """Numbers in [0, 1) that break ties: keyed random ones, so that peers do not march in step, or the order of chunks
+    where they come from their publisher alone."""
     spreading: Spreading | None = None
     """How this peer spreads them as their publisher; ``None`` at all others."""
     fetch: Fetch | None = None

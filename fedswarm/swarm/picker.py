@@ -7,7 +7,7 @@
 4. *Importance* breaks ties of rarity, and takes over as the deadline nears: the score is
    ``(1 - theta) * rarity rank + theta * importance rank``, theta as in :meth:`~fedswarm.swarm.content.Fetch.urgency`.
 5. What is left of ties is broken by keyed random numbers, different at each peer, so that neighbours fetch different
-   chunks and have something to exchange.
+   chunks and have something to exchange. What is fetched from its publisher alone comes in order.
 6. *Across sets of weights* the same score decides, so that all sources of a round come in evenly.
 7. *Balance*: the least loaded neighbour picks first, and none is asked for more than its window of bytes.
 8. *End game*: when nothing else is left to ask for, a chunk that keeps us waiting much longer than its holder usually

@@ -28,7 +28,11 @@ class Requests:
         ready = {n.name: n for n in neighbours if not n.peer_choking and not n.stalled}
         if not ready:
             return
-        sought = [(content, self._allowed(content), self._theta(content)) for content in self._state.fetching()]
+        sought = [
+            (content, self._allowed(content), self._theta(content))
+            for content in self._state.fetching()
+            if _may_come_from(content, ready)
+        ]
         sought = [entry for entry in sought if entry[1].any()]
         queue = [(neighbour.load, name) for name, neighbour in ready.items()] if sought else []
         heapq.heapify(queue)
@@ -155,3 +159,8 @@ class Requests:
         if asked is not None:
             neighbour.cancelled.add((content.key, index))
             content.requests[index] -= not asked.released
+
+
+def _may_come_from(content: Content, peers: Collection[str]) -> bool:
+    """Whether some of these peers may be asked for it: a sum of many has many fetches, of one publisher each."""
+    return content.fetch is not None and (content.fetch.swarm or content.manifest.publisher in peers)

@@ -7,7 +7,8 @@ sends each chunk to its owner; the owner passes the sum on. The fractions below 
 *To one collector.* A contributor sends ``F`` whatever it owns: the others' slices raw, its own as a sum. Owner ``i``
 receives its slice from ``N - 1`` others, so within ``T`` it bears ``f_i <= T d_i / ((N - 1) F)``. The collector may own
 a slice too: ``N f_c F`` raw and ``(1 - f_c) F`` of sums reach it, so ``f_c <= (T d_s / F - 1) / (N - 1)``. These add up
-to one at ``T = N F / (d_s + sum d_i)``. When ``F / d_s`` or ``F / u_min`` is longer, all are scaled down alike.
+to one at ``T = N F / (d_s + sum d_i)``. When ``F / d_s`` or ``F / u_min`` is longer, contributors own as much as they
+bear, and the collector the rest: it receives least, and each uplink divides alike among owners and collector.
 
 *To everyone.* An owner receives its slice ``N - 1`` times and sends the sum as often: ``F (1 + (N - 2) f_i)`` each way.
 So ``f_i <= (T b_i / F - 1) / (N - 2)`` with ``b_i = min(u_i, d_i)``. These add up to one at
@@ -109,7 +110,8 @@ def plan_reduce(
         seconds_a_bit = max(
             1 / collector_bps, 1 / float(up_bps.min()), len(names) / (collector_bps + float(down_bps.sum()))
         )
-        bearable[name] = max(0.0, collector_bps - 1 / seconds_a_bit)
+        borne_bps = (len(names) - 1) / seconds_a_bit
+        bearable[name] = max(0.0, borne_bps - float(down_bps.sum()))
     return _plan(bearable, chunks, key)
 
 

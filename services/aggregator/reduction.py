@@ -1,8 +1,7 @@
 """A sum that executors add up among themselves: each owns some chunks, and the aggregator fetches their sums.
 
 What an owner cannot do, its backups are asked for (:meth:`~fedswarm.swarm.slices.ReductionPlan.backups`), until all
-chunks are there or nobody is left. The aggregator is an owner, too: of a slice when its own link is wide, and of
-whatever falls to it as a backup.
+chunks are there or nobody is left. The aggregator itself is among the backups.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
 from fedswarm.swarm.manifest import Manifest
 from fedswarm.swarm.slice_sum import slice_bytes
-from fedswarm.swarm.slices import UNKNOWN_RATES, Rates, plan_reduce
+from fedswarm.swarm.slices import Rates, plan_reduce
 from fedswarm.swarm.wire import manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
 from fedswarm.v1 import common_pb2
@@ -62,7 +61,7 @@ class Reduction:
         self._order = order
         self._parts = parts
         self._shape = check_parts(parts, [0])
-        self._plan = plan_reduce(rates, self._shape.chunks, self._shape.root, (HERE, UNKNOWN_RATES))
+        self._plan = plan_reduce(rates, self._shape.chunks, self._shape.root)
         self._alive = {part.contributor for part in parts} | {HERE}
         self._total: Sum = np.empty(self._shape.total_bytes // 8, dtype=np.float64)
         self._node = node

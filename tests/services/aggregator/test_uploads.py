@@ -143,13 +143,10 @@ async def test_executors_add_up_and_the_aggregator_fetches_one_sum(executors: Ex
     assert executors.node.traffic.received == total.nbytes
 
 
-async def test_a_wide_link_of_the_aggregator_takes_a_slice_itself(executors: Executors) -> None:
-    """Executors with slow uplinks leave it the time to."""
-    executors.rates = {name: Rates(up_bps=1e6, down_bps=4e6) for name in NAMES}
-    total = await executors.sum_up()
-    assert total.tobytes() == true_sum().tobytes()
-    assert 0 < sum(len(slices[0]) for slices in executors.asked.values()) < 24
-    assert executors.node.traffic.received > total.nbytes
+async def test_slices_follow_the_downlinks_that_executors_told_of(executors: Executors) -> None:
+    executors.rates = {name: Rates(1e6, down) for name, down in zip(NAMES, (1e6, 2e6, 3e6), strict=True)}
+    await executors.sum_up()
+    assert [len(executors.asked[name][0]) for name in NAMES] == [4, 8, 12]
 
 
 @pytest.mark.parametrize("habit", ["refuse", "give up", "lie"])

@@ -45,6 +45,16 @@ async def test_a_direct_fetch_comes_from_the_publisher_alone(town: Any, vector: 
     assert (source.traffic.sent, peer.traffic.received, peer.traffic.wasted) == (data.nbytes, data.nbytes, 0)
 
 
+async def test_what_comes_from_its_publisher_alone_comes_in_order(town: Any, vector: Any) -> None:
+    await town.node("source")
+    peer = await town.node("p0")
+    manifest = town.publish("source", vector(MIB // 4), chunk_bytes=MIB // 16)
+    order: list[int] = []
+    target = town.targets["source"]
+    await peer.fetch(manifest, target, swarm=False, indices=range(2, 12), sink=lambda index, _: order.append(index))
+    assert order == list(range(2, 12))
+
+
 async def test_what_is_fetched_alone_belongs_to_the_caller(town: Any, vector: Any) -> None:
     await town.node("source")
     peer = await town.node("p0")
