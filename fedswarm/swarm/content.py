@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.swarm.bitfield import Bitfield
-from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Key, Manifest
 
 NEVER_S = float("inf")
@@ -62,8 +61,6 @@ class Content:
     ties: NDArray[np.float64]
     """Numbers in [0, 1) that break ties: keyed random ones, so that peers do not march in step, or the order of chunks
     where they come from their publisher alone."""
-    spreading: Spreading | None = None
-    """How this peer spreads them as their publisher; ``None`` at all others."""
     fetch: Fetch | None = None
     held: Bitfield = field(init=False)
     members: dict[str, Bitfield] = field(default_factory=dict)
@@ -94,6 +91,11 @@ class Content:
     def key(self) -> Key:
         """What names these weights."""
         return self.manifest.key
+
+    @property
+    def shared(self) -> bool:
+        """Whether others are served: not while they are fetched from their publisher alone."""
+        return self.fetch is None or self.fetch.swarm
 
     @property
     def missing(self) -> NDArray[np.bool_]:

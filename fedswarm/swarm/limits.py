@@ -22,6 +22,8 @@ class Limits:
     """Pause between two rounds of peer exchange."""
     acquaintances_at_once: int = 50
     """Most peers named in one message of peer exchange (BEP 11 has the same bound)."""
+    most_offers: int = 4096
+    """Offers known at a time; when there are more, those of the oldest rounds are forgotten."""
     fewest_links: int = 3
     """With fewer links than this, and nobody introduced left to dial, acquaintances of others are dialled; in a
     topology that gives a peer fewer links, with fewer than it ever had by it."""

@@ -120,7 +120,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """The sender cannot answer these requests: it does not hold the chunks, or chokes the receiver."""
+    """The sender cannot answer these requests: it does not hold the chunks, or has too much to send already."""
 
     key: Key
     indices: tuple[int, ...]

@@ -4,6 +4,7 @@ The same inputs always give the same instructions, over gRPC (``services.peer``)
 (:mod:`fedswarm.swarm.simulator`). The parts, one concern each, share a :class:`~fedswarm.swarm.state.State`:
 
 - :mod:`~fedswarm.swarm.membership`: links, introductions, heartbeats, peer exchange, bans;
+- :mod:`~fedswarm.swarm.offers`: word of what is published;
 - :mod:`~fedswarm.swarm.fetching`: what to ask whom (:mod:`~fedswarm.swarm.picker`), who is late, what is done or lost;
 - :mod:`~fedswarm.swarm.serving`: who is answered (:mod:`~fedswarm.swarm.choker`), what is announced, pushed
   (:mod:`~fedswarm.swarm.relay_push`), revealed (:mod:`~fedswarm.swarm.super_seeding`) and how much at a time
@@ -39,12 +40,13 @@ from fedswarm.swarm.events import (
     Tick,
 )
 from fedswarm.swarm.fetching import Fetching
-from fedswarm.swarm.instructions import CloseDelivery, HangUp, Instruction, Offered, TookLeave
+from fedswarm.swarm.instructions import CloseDelivery, HangUp, Instruction, TookLeave
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.membership import Membership
 from fedswarm.swarm.messages import Address, Message
 from fedswarm.swarm.neighbour import Neighbour
+from fedswarm.swarm.offers import Offers
 from fedswarm.swarm.serving import Serving
 from fedswarm.swarm.state import State
 from fedswarm.swarm.token_bucket import TokenBucket
@@ -77,8 +79,7 @@ class Peer:
         cap_each: Callable[[], TokenBucket | None] | None = None,
     ) -> None:
         self._state = State(me, seed, limits or Limits())
-        self._job = job
-        self._offers: dict[Key, Manifest] = {}
+        self._offers = Offers(self._state, job)
         self._membership = Membership(self._state)
         self._fetching = Fetching(self._state, self._membership.seek, self._ban)
         uploads = Uploads(self._state.limits, uplink or MeasuredUplink(), self._held_by, cap, cap_each)
@@ -150,7 +151,7 @@ class Peer:
             case FetchWanted(manifest):
                 self._want(event, manifest)
             case Forgotten(key):
-                self._offers.pop(key, None)
+                self._offers.forget(key)
                 self._serving.forget(key)
                 self._fetching.forget(key)
             case Leaving(reason):
@@ -160,12 +161,11 @@ class Peer:
 
     def _publish(self, event: Published) -> None:
         content = self._fetching.content(event.manifest)
-        content.spreading = event.spreading
         if not event.manifest.grows:
             content.held.add_run(0, event.manifest.chunks)
-        self._serving.publish(content)
+        self._serving.publish(content, event.spreading)
         if event.offer:
-            self._offer(event.manifest, but="")
+            self._offers.make(event.manifest)
 
     def _became_final(self, key: Key, index: int, digest: bytes) -> None:
         content = self._state.contents[key]
@@ -189,8 +189,7 @@ class Peer:
         neighbour = self._membership.link_up(event)
         if neighbour is not None:
             self._fetching.link_up(neighbour)
-            for manifest in self._offers.values():
-                self._state.say(neighbour, say.Offer(manifest))
+            self._offers.link_up(neighbour)
 
     def _link_down(self, peer: str) -> None:
         neighbour = self._state.neighbours.get(peer)
@@ -277,7 +276,7 @@ class Peer:
             case say.Relieve():
                 self._serving.heard_relieve(neighbour, message)
             case say.Offer(manifest):
-                self._heard_offer(neighbour, manifest)
+                self._offers.heard(neighbour, manifest)
             case say.Acquaintances():
                 self._membership.heard_acquaintances(neighbour, message)
             case say.Goodbye():
@@ -285,23 +284,6 @@ class Peer:
                 self._state.out.append(TookLeave(neighbour.name))
             case say.Alive() | say.Hello():
                 pass
-
-    def _heard_offer(self, neighbour: Neighbour, manifest: Manifest) -> None:
-        if manifest.job != self._job:
-            raise WireError(f"it offers weights of job {manifest.job!r}, this is {self._job!r}")
-        if manifest.key in self._offers or manifest.publisher == self._state.me.peer:
-            return
-        if not manifest.key.is_for_neighbours:
-            self._offer(manifest, but=neighbour.name)
-        elif manifest.publisher != neighbour.name:
-            raise WireError(f"it passes on {manifest.key}, which is for the neighbours of its publisher")
-        self._state.out.append(Offered(manifest, neighbour.name))
-
-    def _offer(self, manifest: Manifest, but: str) -> None:
-        self._offers[manifest.key] = manifest
-        for other in self._state.neighbours.values():
-            if other.name not in (but, manifest.publisher):
-                self._state.say(other, say.Offer(manifest))
 
     # ---- time -----------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,8 @@ class _Member:
     """Chunks the publisher sent it and that it does not tell of yet."""
     idle: bool = False
     """Whether it said that nothing waits for its uplink, and was given nothing since."""
+    content: bool = False
+    """Whether it said that it has all it wants."""
     duties: OrderedDict[int, float] = field(default_factory=OrderedDict)
     """Chunks it was given to relay to everybody, in that order, and since when."""
 
@@ -80,7 +82,9 @@ class RelayPush:
     # ---- who takes part -------------------------------------------------------------------------------------------
 
     def join(self, peer: str, uplink_bps: int) -> None:
-        """A peer wants the weights; what it holds is told by and by."""
+        """A peer wants the weights, perhaps anew; what it holds is told by and by."""
+        if peer in self._members and self._members[peer].content:
+            self.leave(peer)
         if peer not in self._members:
             self._members[peer] = _Member(Bitfield(self._manifest.chunks), uplink_bps)
             self._lacking += 1
@@ -97,7 +101,9 @@ class RelayPush:
 
     def complete(self, peer: str) -> None:
         """A peer says that it has all it wants; it still relays what it owns."""
-        self.holds(peer, np.arange(self._manifest.chunks))
+        if peer in self._members:
+            self._members[peer].content = True
+            self.holds(peer, np.arange(self._manifest.chunks))
 
     def holds(self, peer: str, indices: NDArray[np.intp]) -> None:
         """A peer holds these chunks, from wherever."""

@@ -53,12 +53,16 @@ class Serving:
 
     # ---- what is held ---------------------------------------------------------------------------------------------
 
-    def publish(self, content: Content) -> None:
+    def _served(self, key: Key) -> Content | None:
+        content = self._state.contents.get(key)
+        return content if content is not None and content.shared else None
+
+    def publish(self, content: Content, spreading: Spreading) -> None:
         """Begins to spread weights whose publisher this peer is, to those who asked for them already, too."""
         order = np.lexsort((content.ties, content.importance_rank)).tolist()
-        if content.spreading is Spreading.PUSH:
+        if spreading is Spreading.PUSH:
             self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits, self._state.now_s)
-        elif content.spreading is Spreading.SEED:
+        elif spreading is Spreading.SEED:
             self._seedings[content.key] = SuperSeeding(order, self._state.now_s)
         self.welcome_waiting(content)
 
@@ -89,6 +93,8 @@ class Serving:
 
     def announce(self, content: Content, index: int, source: str) -> None:
         """A chunk was accepted: those who want to hear of it and do not hold it are told, soon."""
+        if not content.shared:
+            return
         for neighbour in self._state.neighbours.values():
             if content.key not in neighbour.wanted_here or neighbour.name == source:
                 continue
@@ -125,7 +131,7 @@ class Serving:
     def heard_interest(self, neighbour: Neighbour, key: Key) -> None:
         """A neighbour fetches these weights."""
         neighbour.remember_wish(key)
-        content = self._state.contents.get(key)
+        content = self._served(key)
         if content is not None:
             self._show(neighbour, content)
         if neighbour.am_choking and self._choker.has_room(self._unchoked):
@@ -143,11 +149,15 @@ class Serving:
         elif seeding is not None and not seeding.over:
             self._reveal(neighbour.name, content.key, seeding.join(neighbour.name, self._state.now_s))
         elif content.digests:
-            for index, digest in sorted(content.digests.items()):
-                self._state.say(neighbour, FinalDigests(content.key, index, (digest,)))
+            self._tell_digests(neighbour, content)
         elif content.held.count and not content.manifest.grows:
             self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
         self._relay(neighbour, content, sorted(content.duties))
+
+    def _tell_digests(self, neighbour: Neighbour, content: Content) -> None:
+        for first, count in runs_of(content.digests):
+            digests = tuple(content.digests[index] for index in range(first, first + count))
+            self._state.say(neighbour, FinalDigests(content.key, first, digests))
 
     def _reveal(self, name: str, key: Key, indices: list[int]) -> None:
         neighbour = self._state.neighbours.get(name)
@@ -209,7 +219,7 @@ class Serving:
         """A neighbour asks for chunks; while it is choked its requests are void, as it is told."""
         if neighbour.am_choking:
             return
-        content = self._state.contents.get(key)
+        content = self._served(key)
         lacking = []
         for index in indices:
             held = content is not None and index < content.manifest.chunks and content.held.bits[index]
@@ -309,7 +319,7 @@ class Serving:
 
     def take_duty(self, key: Key, index: int) -> None:
         """A chunk is ours to pass on, also when it came by another way before."""
-        content = self._state.contents.get(key)
+        content = self._served(key)
         if content is None or not index < content.manifest.chunks or not content.held.bits[index]:
             return
         content.duties.add(index)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from fedswarm.swarm.events import Departed, DialFailed, Introduced, Leaving, LinkDown, Misbehaved
-from fedswarm.swarm.instructions import Ban, CloseDelivery, Dial, HangUp
+from fedswarm.swarm.instructions import Ban, CloseDelivery, Dial, HangUp, TookLeave
 from fedswarm.swarm.membership import MOST_REMEMBERED, REDIALS
 from fedswarm.swarm.messages import Acquaintances, Alive, Goodbye
 from tests.unit.swarm.lone_peer import LonePeer, Weights, address, done, said
@@ -71,6 +71,12 @@ def test_whoever_said_goodbye_is_not_dialled_again():
     alone.hear("a", Goodbye("done"))
     alone.tell(LinkDown("a", "gone"))
     assert dialled(alone.wait(100.0)) == []
+
+
+def test_a_goodbye_is_told_to_the_application():
+    alone = LonePeer()
+    alone.link("a")
+    assert done(alone.hear("a", Goodbye("done")), TookLeave) == [TookLeave("a")]
 
 
 def test_whoever_a_tracker_says_has_left_is_not_dialled_again_and_an_open_link_is_kept():

@@ -1,64 +1,86 @@
-"""How far an offer of weights goes."""
+"""Word of what is published, from neighbour to neighbour."""
 
-from __future__ import annotations
-
-import pytest
-
-from fedswarm.swarm.chunks import KIB
-from fedswarm.swarm.events import LinkUp, Published, Received, Spreading
-from fedswarm.swarm.handshake import PROTOCOL
-from fedswarm.swarm.instructions import Ban, Instruction, Offered, Send, TookLeave
-from fedswarm.swarm.manifest import Manifest
-from fedswarm.swarm.messages import Address, Goodbye, Hello, Offer
-from fedswarm.swarm.peer import Peer
-from fedswarm.swarm.simulator.world import random_weights
+from fedswarm.swarm.events import Forgotten
+from fedswarm.swarm.instructions import Ban, Offered
+from fedswarm.swarm.messages import Offer
+from tests.unit.swarm.lone_peer import LonePeer, Weights, done, said
 
 
-def manifest_of(source: str) -> Manifest:
-    return random_weights(source, 2, 16 * KIB, seed=1).manifest
+def test_whoever_publishes_tells_all_neighbours_and_those_who_come_later():
+    alone, weights = LonePeer(), Weights("me")
+    alone.link("a")
+    assert said(alone.publish(weights, offer=True), "a") == [Offer(weights.manifest)]
+    assert said(alone.link("late"), "late") == [Offer(weights.manifest)]
 
 
-@pytest.fixture
-def peer() -> Peer:
-    """Linked with ``a`` and ``b``."""
-    peer = Peer(Address("me", "me:1"), manifest_of("a").job)
-    for name in "ab":
-        peer.handle(hello(name), 0.0)
-    return peer
+def test_weights_published_without_an_offer_are_told_of_to_nobody():
+    alone = LonePeer()
+    alone.link("a")
+    assert alone.publish(Weights("me")) == []
 
 
-def hello(name: str) -> LinkUp:
-    return LinkUp(Hello(PROTOCOL, manifest_of("a").job, Address(name, f"{name}:1")))
+def test_an_offer_reaches_the_application_and_all_other_neighbours_once():
+    alone, weights = LonePeer(), Weights("source")
+    alone.link("a", "b", "source")
+    out = alone.hear("a", Offer(weights.manifest))
+    assert done(out, Offered) == [Offered(weights.manifest, "a")]
+    assert [said(out, peer) for peer in ("a", "b", "source")] == [[], [Offer(weights.manifest)], []]
+    assert alone.hear("b", Offer(weights.manifest)) == []
 
 
-def told(instructions: list[Instruction]) -> set[str]:
-    return {said.peer for said in instructions if isinstance(said, Send) and isinstance(said.message, Offer)}
+def test_a_publisher_is_not_told_of_its_own_offer_when_it_links():
+    alone, weights = LonePeer(), Weights("source")
+    alone.link("a")
+    alone.hear("a", Offer(weights.manifest))
+    assert said(alone.link("source"), "source", Offer) == []
 
 
-def test_an_offer_is_passed_on_once(peer: Peer) -> None:
-    manifest = manifest_of("a")
-    first = peer.handle(Received("a", Offer(manifest)), 1.0)
-    assert told(first) == {"b"} and Offered(manifest, "a") in first
-    assert peer.handle(Received("b", Offer(manifest)), 1.0) == []
+def test_nobody_is_believed_about_what_we_publish():
+    alone = LonePeer()
+    alone.link("a")
+    assert alone.hear("a", Offer(Weights("me").manifest)) == []
 
 
-def test_an_offer_for_neighbours_is_not_passed_on(peer: Peer) -> None:
-    manifest = manifest_of("a/model")
-    heard = peer.handle(Received("a", Offer(manifest)), 1.0)
-    assert told(heard) == set() and Offered(manifest, "a") in heard
-    assert told(peer.handle(hello("c"), 2.0)) == set()
+def test_newcomers_are_not_told_of_forgotten_weights():
+    alone, weights = LonePeer(), Weights("source")
+    alone.link("a")
+    alone.hear("a", Offer(weights.manifest))
+    alone.tell(Forgotten(weights.key))
+    assert said(alone.link("late"), "late", Offer) == []
 
 
-def test_ones_own_offer_for_neighbours_reaches_those_who_come_later(peer: Peer) -> None:
-    published = peer.handle(Published(manifest_of("me/model"), Spreading.ANSWER, offer=True), 1.0)
-    assert told(published) == {"a", "b"}
-    assert told(peer.handle(hello("c"), 2.0)) == {"c"}
+def test_whoever_offers_weights_of_another_job_is_banned():
+    alone = LonePeer()
+    alone.link("a")
+    out = alone.hear("a", Offer(Weights("source", job="another").manifest))
+    assert [ban.peer for ban in done(out, Ban)] == ["a"]
 
 
-def test_who_passes_on_an_offer_for_neighbours_is_banned(peer: Peer) -> None:
-    heard = peer.handle(Received("b", Offer(manifest_of("a/model"))), 1.0)
-    assert [said.peer for said in heard if isinstance(said, Ban)] == ["b"]
+def test_when_too_many_are_known_the_oldest_round_gives_way_and_does_not_come_back():
+    alone = LonePeer(most_offers=3)
+    alone.link("a")
+    rounds = [Weights("source", round_index=number).manifest for number in range(5)]
+    for manifest in rounds:
+        assert len(done(alone.hear("a", Offer(manifest)), Offered)) == 1
+    assert alone.hear("a", Offer(rounds[0])) == []
+    assert [offer.manifest.round for offer in said(alone.link("late"), "late", Offer)] == [2, 3, 4]
 
 
-def test_a_goodbye_is_told_to_the_application(peer: Peer) -> None:
-    assert TookLeave("a") in peer.handle(Received("a", Goodbye("leaving")), 1.0)
+def test_an_offer_for_neighbours_reaches_the_application_and_goes_no_further():
+    alone, weights = LonePeer(), Weights("source/model")
+    alone.link("source", "a")
+    assert alone.hear("source", Offer(weights.manifest)) == [Offered(weights.manifest, "source")]
+    assert said(alone.link("late"), "late", Offer) == []
+
+
+def test_ones_own_offer_for_neighbours_reaches_those_who_come_later():
+    alone, weights = LonePeer(), Weights("me/model")
+    alone.publish(weights, offer=True)
+    assert said(alone.link("late"), "late", Offer) == [Offer(weights.manifest)]
+
+
+def test_whoever_passes_on_an_offer_for_neighbours_is_banned():
+    alone = LonePeer()
+    alone.link("a")
+    out = alone.hear("a", Offer(Weights("source/model").manifest))
+    assert [ban.peer for ban in done(out, Ban)] == ["a"]
