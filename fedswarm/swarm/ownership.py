@@ -1,7 +1,7 @@
-"""Who fetches which chunk from the source, agreed without a word: highest-random-weight ("rendezvous") hashing.
+"""Who is in charge of which chunk, agreed without a word: highest-random-weight ("rendezvous") hashing.
 
-Every peer scores every (peer, chunk) pair alike and the highest score owns the chunk (Thaler and Ravishankar, 1998).
-When a peer leaves, only its chunks change owner; when views differ for a moment, a chunk is fetched twice and no more.
+Every peer scores every (peer, chunk) pair alike and the highest score owns the chunk (Thaler and Ravishankar, "Using
+name-based mappings to increase hit rates", 1998). When a peer leaves, only its chunks change owner.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
-def owned_by(peer: str, candidates: Collection[str], root: bytes, chunks: int) -> NDArray[np.bool_]:
-    """Which of ``chunks`` chunks of the weights ``root`` belong to ``peer``, itself one of the candidates or not."""
-    names = sorted({*candidates, peer})
-    keys = [blake3(root + name.encode()).digest(length=8) for name in names]
-    seeds = np.array([int.from_bytes(key) for key in keys], dtype=np.uint64)
-    best = np.argmax(_scores(seeds, chunks), axis=0)
-    return np.asarray(best == names.index(peer))
+def owners(candidates: Collection[str], key: bytes, chunks: int) -> list[str]:
+    """The owner of each of ``chunks`` chunks, one of the ``candidates`` (at least one), whatever order they are in.
+
+    ``key`` names what the chunks are of: under another one they are dealt differently.
+    """
+    names = sorted(set(candidates))
+    digests = [blake3(key + name.encode()).digest(length=8) for name in names]
+    seeds = np.array([int.from_bytes(digest) for digest in digests], dtype=np.uint64)
+    return [names[best] for best in np.argmax(_scores(seeds, chunks), axis=0)]
 
 
 def _scores(seeds: NDArray[np.uint64], chunks: int) -> NDArray[np.uint64]:

@@ -28,7 +28,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.swarm.ownership import owned_by
+from fedswarm.swarm.ownership import owners
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ class ReductionPlan:
             return {}
         if not alive:
             raise ValueError(f"nobody is alive to take over {len(lost)} chunks")
-        heirs = np.empty(self.chunks, dtype=object)
-        for name in sorted(alive):
-            heirs[owned_by(name, alive, self.key, self.chunks)] = name
+        heirs = owners(alive, self.key, self.chunks)
         return {chunk: heirs[chunk] for chunk in lost}
 
 
