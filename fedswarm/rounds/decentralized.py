@@ -132,7 +132,7 @@ class DecentralizedPeer:
     def _take_in(self, event: PeerEvent) -> None:
         match event:
             case Started():
-                self._begin(0)
+                self._go_on_at(0)
             case Trained():
                 self._open()
             case Aggregated():
@@ -231,7 +231,7 @@ class DecentralizedPeer:
         self._awaits_a_link = False
         rounds = self._schedule.step(self._index).round + 1
         if not self._schedule.ends_round(self._index):
-            self._go_on()
+            self._go_on_at(self._index + 1)
         elif rounds % self._rules.evaluation_interval == 0 or rounds == self._schedule.rounds:
             self._evaluate(rounds)
         else:
@@ -249,14 +249,14 @@ class DecentralizedPeer:
 
     def _end_round(self) -> None:
         self._out.append(RecordRound(self._schedule.step(self._index).round))
-        self._go_on()
+        self._go_on_at(self._index + 1)
 
-    def _go_on(self) -> None:
-        self._index += 1
+    def _go_on_at(self, exchange: int) -> None:
+        self._index = exchange
         if self._is_behind:
             self._catch_up()
         else:
-            self._begin(self._index)
+            self._begin(exchange)
 
     def _finish(self) -> None:
         self.phase = Phase.DONE

@@ -62,7 +62,7 @@ class DecentralizedExecutor:
         core: computes.
         layout: of the model.
         manifests: how weights are named.
-        node: this peer's; it may run already.
+        node: this peer's; not started yet, for offers are heard but once.
         diary: for its records.
         clock: the node's.
         run_folder: where the final model goes.
@@ -99,13 +99,12 @@ class DecentralizedExecutor:
         self._importance = b""
         self._started_s = clock.now_s()
         self.has_finished = False
+        node.on_offer = self._take_offer
+        node.on_leave = lambda peer: self._post(Departed(peer))
+        node.on_links = self._tell_links
 
     async def run(self) -> None:
         """Returns when the job is over for this peer; raises what went wrong, such as training that diverges."""
-        self._node.on_offer = self._take_offer
-        self._node.on_leave = lambda peer: self._post(Departed(peer))
-        self._node.on_links = self._tell_links
-        self._tell_links()
         self._post(Started())
         while not self.has_finished:
             event = await self._next_event()

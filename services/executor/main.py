@@ -122,8 +122,6 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
     server = Server()
     place.node.register(server)
     target = f"{job.cluster.host}:{await server.start(job.cluster.host, 0)}"
-    topology = topology_text(topology_of_job(job))
-    await place.node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
     try:
         if options.aggregator is None:
             await _serve_as_peer(place, target, stop)
@@ -148,8 +146,16 @@ def _take_place(options: argparse.Namespace, job: Job) -> _Place:
     return _Place(options, job, engine, samples, hosted, world, node, clock)
 
 
+async def _join(place: _Place, target: str) -> None:
+    """Has the executor's node join the swarm, as the peer that answers at ``target``."""
+    job, options = place.job, place.options
+    topology = topology_text(topology_of_job(job))
+    await place.node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
+
+
 async def _serve_aggregator(place: _Place, target: str, stop: asyncio.Event) -> None:
     """Does what the aggregator says."""
+    await _join(place, target)
     options, job, engine, node, clock = place.options, place.job, place.engine, place.node, place.clock
     bench = Workbench(ExecutorCore(engine, place.world, Grid(job.aggregation.grid_bits)))
     foreman = Foreman(job, options.executor_id, engine.layout, bench, node, clock)
@@ -183,8 +189,9 @@ async def _serve_as_peer(place: _Place, target: str, stop: asyncio.Event) -> Non
         executor = DecentralizedExecutor(
             job, machine, core, place.engine.layout, manifests, node, diary, place.clock, run_folder
         )
-        launcher_contract.report(place.options.status_fd, ready=True, target=target)
         try:
+            await _join(place, target)
+            launcher_contract.report(place.options.status_fd, ready=True, target=target)
             await _until_first(executor.run(), stop.wait())
         finally:
             await executor.close()

@@ -26,6 +26,15 @@ exchange: {topology: {kind: k_regular, degree: 4}, deadline_s: 3.0}
 evaluation: {interval: 1}
 """
 
+# A process that is warm before the run begins, so that it comes while the run goes on.
+NEWCOMER = """
+import pathlib, sys
+from services.executor import main
+main.prepare(pathlib.Path(sys.argv[1]))
+print("prepared", flush=True)
+sys.exit(main.main(input().split()))
+"""
+
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
@@ -79,23 +88,40 @@ def test_when_two_peers_and_the_tracker_are_killed_the_rest_finish_and_learn(des
     assert not desk.survivors()
 
 
+def test_a_peer_that_is_asked_to_leave_takes_its_leave(desk):
+    driver = desk.command("submit", "job.yml", "--set", "rounds=8", "--set", "exchange.topology={kind: complete}")
+    desk.eventually(lambda: desk.run().path.exists() and told(desk, 4, "PEER_ROUND"), "a round of peer 4")
+    desk.state().processes["executor-4"].identity.send(signal.SIGTERM)
+    finish(driver)
+    assert desk.state().processes["executor-4"].exit_code == 130
+    last = told(desk, 1, "PEER_ROUND")[-1]
+    assert (last["completed_round"], last["sources_complete"], last["sources_missing"]) == (7, 4, 0)
+
+
 def test_a_peer_that_joins_late_catches_up_and_takes_part(desk):
-    driver = desk.command("submit", "job.yml", "--set", "rounds=60", "--set", "evaluation.interval=60")
-    tracker = desk.until("running").processes["tracker"]
-    run = desk.run().path
-    options = {"job": run / "job.yml", "run-folder": run, "executor-id": "7", "tracker": tracker.target}
+    desk.write_job(JOB.replace("rounds: 4", "rounds: 40").replace("interval: 1", "interval: 40"))
     newcomer = subprocess.Popen(
-        [sys.executable, "-m", "services.executor.main", *(f"--{name}={value}" for name, value in options.items())],
+        [sys.executable, "-c", NEWCOMER, desk.folder / "job.yml"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, desk.python_path))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
+        assert newcomer.stdout.readline() == "prepared\n"
+        driver = desk.command("submit", "job.yml")
+        tracker = desk.until("running").processes["tracker"]
+        run = desk.run().path
+        desk.eventually(lambda: len(told(desk, 1, "PEER_ROUND")) > 3, "four rounds of peer 1")
+        options = {"job": run / "job.yml", "run-folder": run, "executor-id": "7", "tracker": tracker.target}
+        newcomer.communicate(" ".join(f"--{name}={value}" for name, value in options.items()), timeout=DEADLINE_S)
         finish(driver)
-        assert newcomer.wait(DEADLINE_S) == 0
+        assert newcomer.returncode == 0
     finally:
         newcomer.kill()
-    (caught_up,) = told(desk, 7, "PEER_CAUGHT_UP")
+    caught_up = told(desk, 7, "PEER_CAUGHT_UP")[-1]  # the others may have gone on meanwhile
     assert caught_up["source"] in {"1", "2", "3", "4", "5", "6"}
-    assert told(desk, 7, "PEER_ROUND")[-1]["completed_round"] == 59
+    assert told(desk, 7, "PEER_ROUND")[-1]["completed_round"] == 39
     assert told(desk, 1, "PEER_ROUND")[-1]["sources_complete"] == 6
     assert np.allclose(final_model(desk, 7), final_model(desk, 1), atol=1e-5)

@@ -89,7 +89,6 @@ class Hamlet:
         core = PeerCore(engine, self._job, name, int(name), samples, manifests.chunk_weights)
         node, server = PeerNode(name, self._job.job_name, clock), Server()
         node.register(server)
-        await node.start(f"127.0.0.1:{await server.start('127.0.0.1', 0)}")
         self.nodes[name] = node
         self._servers.append(server)
         others = [other for other in founders or self.names if other != name]
@@ -100,6 +99,7 @@ class Hamlet:
         executor = DecentralizedExecutor(
             self._job, machine, core, engine.layout, manifests, node, diary, clock, self.folder
         )
+        await node.start(f"127.0.0.1:{await server.start('127.0.0.1', 0)}")
         self._writers.append(writer)
         self._executors.append(executor)
         return executor

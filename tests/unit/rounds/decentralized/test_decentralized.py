@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedswarm.rounds.peer_steps import Aggregate, Finish, Train
+from fedswarm.rounds.peer_steps import Aggregate, FetchModel, Finish, ModelOffered, Started, Train, UpdateOffered
 
 Make = Callable[..., Any]
 
@@ -224,6 +224,16 @@ def test_a_late_peer_takes_over_the_model_and_joins_the_next_round(village: Make
     assert (caught_up.left_round, caught_up.round) in [(0, 4), (0, 5)] and caught_up.source in "abc"
     assert np.allclose(models(town, "abc"), town.all["d"].model, atol=1e-6)
     assert "d" in town.all["a"].orders[-1].others
+
+
+def test_who_hears_how_far_the_others_are_before_it_begins_trains_nothing_in_vain(village: Make) -> None:
+    town = village("ab")
+    town.settle("a", founders="ab", at_s=1e9)
+    machine = town.all["a"].machine
+    machine.handle(UpdateOffered("b", 2, 20), 0.0)
+    machine.handle(ModelOffered("b", 2), 0.0)
+    (fetch,) = machine.handle(Started(), 0.1)
+    assert isinstance(fetch, FetchModel) and (fetch.peer, fetch.exchange) == ("b", 2)
 
 
 def test_who_lags_by_a_moment_is_waited_for_in_the_next_exchange(village: Make) -> None:
