@@ -23,12 +23,21 @@ class CatchingUp:
         self._tried: set[OfferedModel] = set()
 
     def offered(self, peer: str, exchange: int) -> None:
-        """A neighbour offers its model; only its latest counts."""
+        """A neighbour offers its model; only its latest counts, and those before the last it has forgotten."""
         self._models[peer] = max(exchange, self._models.get(peer, exchange))
+        if self.fetching is not None and self.fetching.peer == peer and self.fetching.exchange < exchange - 1:
+            self.fetching = None
 
     def keep(self, linked: Set[str]) -> None:
         """Models of others than these peers cannot be had."""
         self._models = {peer: exchange for peer, exchange in self._models.items() if peer in linked}
+        if self.fetching is not None and self.fetching.peer not in linked:
+            self.fetching = None
+
+    def lost(self, model: OfferedModel) -> None:
+        """This model cannot be had; that of a fetch which was given up already changes nothing."""
+        if self.fetching == model:
+            self.fetching = None
 
     def start(self, deadline_s: float) -> None:
         """A search begins; it ends at the instant ``deadline_s``."""

@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Self
 
 from fedswarm.jobs.schema import Job
-from fedswarm.rounds.catching_up import CatchingUp
+from fedswarm.rounds.catching_up import CatchingUp, OfferedModel
 from fedswarm.rounds.exchange_schedule import ExchangeSchedule, Kind
 from fedswarm.rounds.expected_peers import ExpectedPeers
 from fedswarm.rounds.peer_exchange import FetchEnd, PeerExchange
@@ -29,6 +29,7 @@ from fedswarm.rounds.peer_steps import (
     Aggregate,
     Aggregated,
     Begin,
+    CatchUp,
     Departed,
     Evaluate,
     Evaluated,
@@ -43,7 +44,6 @@ from fedswarm.rounds.peer_steps import (
     PeerEvent,
     PeerInstruction,
     Publish,
-    RecordCatchUp,
     RecordRound,
     Refused,
     Started,
@@ -143,9 +143,10 @@ class DecentralizedPeer:
                 if self.phase is Phase.EXCHANGING and exchange == self._index:
                     self._fetch_ended(peer, end)
             case ModelFetched(peer, exchange):
-                self._caught_up(peer, exchange)
-            case ModelLost():
-                self._catching_up.fetching = None
+                if self._catching_up.fetching == OfferedModel(exchange, peer):
+                    self._caught_up(peer, exchange)
+            case ModelLost(peer, exchange):
+                self._catching_up.lost(OfferedModel(exchange, peer))
             case _:
                 self._take_news(event)
 
@@ -327,7 +328,8 @@ class DecentralizedPeer:
     def _caught_up(self, source: str, exchange: int) -> None:
         """Goes on with the others, with a neighbour's model, or with its own if none could be had."""
         step = self._schedule.step(exchange)
-        self._out.append(RecordCatchUp(source, self._schedule.step(self._index).round, step.round))
+        self._out.append(CatchUp(source, self._schedule.step(self._index).round, step.round))
+        self._catching_up.fetching = None
         self._expected.drop_unheard(self._links)
         self._index = exchange
         if step.kind is Kind.FAREWELL:

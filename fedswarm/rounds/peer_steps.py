@@ -51,7 +51,7 @@ class FetchEnded:
 
 @dataclass(frozen=True, slots=True)
 class ModelFetched:
-    """A neighbour's model is there and is this peer's own now."""
+    """A neighbour's model is there."""
 
     peer: str
     exchange: int
@@ -178,7 +178,7 @@ class RecordRound:
 
 @dataclass(frozen=True, slots=True)
 class FetchModel:
-    """Take over a neighbour's model; answered by :class:`ModelFetched` or :class:`ModelLost`."""
+    """Fetch a neighbour's model, and no other any more; answered by :class:`ModelFetched` or :class:`ModelLost`."""
 
     peer: str
     exchange: int
@@ -186,8 +186,8 @@ class FetchModel:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordCatchUp:
-    """This peer leaves round ``left_round`` for ``round``, with the model of ``source``; empty is its own."""
+class CatchUp:
+    """Leave round ``left_round`` for ``round``, with the model just fetched of ``source``; empty is one's own."""
 
     source: str
     left_round: int
@@ -200,5 +200,5 @@ class Finish:
 
 
 PeerInstruction = (
-    Begin | Train | Publish | FetchUpdate | Aggregate | Evaluate | RecordRound | FetchModel | RecordCatchUp | Finish
+    Begin | Train | Publish | FetchUpdate | Aggregate | Evaluate | RecordRound | FetchModel | CatchUp | Finish
 )

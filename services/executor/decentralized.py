@@ -23,6 +23,7 @@ from fedswarm.rounds.peer_steps import (
     Aggregate,
     Aggregated,
     Begin,
+    CatchUp,
     Departed,
     Evaluate,
     Evaluated,
@@ -33,7 +34,6 @@ from fedswarm.rounds.peer_steps import (
     PeerEvent,
     PeerInstruction,
     Publish,
-    RecordCatchUp,
     RecordRound,
     Refused,
     Started,
@@ -96,6 +96,8 @@ class DecentralizedExecutor:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
         self._model: Vector = core.initial_weights()
         self._trained: Vector = self._model
+        self._fetched_model: Vector = self._model
+        self._model_fetch: asyncio.Task[None] | None = None
         self._importance = b""
         self._started_s = clock.now_s()
         self.has_finished = False
@@ -164,12 +166,12 @@ class DecentralizedExecutor:
             case Evaluate(rounds):
                 self._spawn(self._evaluate(rounds))
             case FetchModel(peer, exchange, deadline_s):
-                self._spawn(self._fetch_model(peer, exchange, deadline_s))
+                self._stop_fetching_models()
+                self._model_fetch = self._spawn(self._fetch_model(peer, exchange, deadline_s))
             case RecordRound(round_index):
                 self._diary.end_round(round_index, self._node.traffic, len(self._node.links))
-            case RecordCatchUp(source, left_round, round_index):
-                log.info("going on at round %d, coming from %d, with the model of %s", round_index, left_round, source)
-                self._diary.write(PeerCaughtUp(self._manifests.peer, source, left_round, round_index))
+            case CatchUp():
+                self._catch_up(instruction)
             case Finish():
                 self.has_finished = True
 
@@ -227,8 +229,19 @@ class DecentralizedExecutor:
     async def _fetch_model(self, peer: str, exchange: int, deadline_s: float) -> None:
         event, model = await self._exchange.fetch_model(peer, exchange, deadline_s)
         if model is not None:
-            self._model = model
+            self._fetched_model = model
         self._post(event)
+
+    def _stop_fetching_models(self) -> None:
+        if self._model_fetch is not None:
+            self._model_fetch.cancel()
+
+    def _catch_up(self, order: CatchUp) -> None:
+        self._stop_fetching_models()
+        if order.source:
+            self._model = self._fetched_model
+        log.info("going on at round %d, with the model of %s", order.round, order.source or "its own")
+        self._diary.write(PeerCaughtUp(self._manifests.peer, order.source, order.left_round, order.round))
 
     async def _save(self, rounds: int) -> None:
         path = self._run_folder / "checkpoints" / f"peer-{self._manifests.peer}.safetensors"
@@ -246,11 +259,12 @@ class DecentralizedExecutor:
     async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Does something in the background; its failure ends :meth:`run`."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -20,6 +20,7 @@ from fedswarm.rounds.peer_steps import (
     Aggregate,
     Aggregated,
     Begin,
+    CatchUp,
     Departed,
     Evaluate,
     Evaluated,
@@ -34,7 +35,6 @@ from fedswarm.rounds.peer_steps import (
     PeerEvent,
     PeerInstruction,
     Publish,
-    RecordCatchUp,
     RecordRound,
     Refused,
     Started,
@@ -96,6 +96,7 @@ class Villager:
         self.is_up = False
         self.model: Vector = core.initial_weights()
         self.trained = self.model
+        self.fetched = self.model
         self.collected: Any = None
         self.exchange = 0
         self.updates: dict[int, Vector] = {}
@@ -113,8 +114,8 @@ class Villager:
         return [said.round for _, said in self.log if isinstance(said, RecordRound)]
 
     @property
-    def caught_up(self) -> list[RecordCatchUp]:
-        return [said for _, said in self.log if isinstance(said, RecordCatchUp)]
+    def caught_up(self) -> list[CatchUp]:
+        return [said for _, said in self.log if isinstance(said, CatchUp)]
 
     @property
     def tested(self) -> list[int]:
@@ -152,6 +153,8 @@ class Villager:
                 village.after(0.0, lambda: self.hear(Evaluated()))
             case FetchModel(peer, exchange, _):
                 village.after(LATENCY_S, lambda: self._take_model(village.all[peer], exchange))
+            case CatchUp(source):
+                self.model = self.fetched if source else self.model
             case Finish():
                 village.leave(self)
 
@@ -184,7 +187,7 @@ class Villager:
 
     def _take_model(self, other: Villager, exchange: int) -> None:
         if self.village.models_travel and other.is_up and exchange in other.models:
-            self.model = other.models[exchange]
+            self.fetched = other.models[exchange]
             self.hear(ModelFetched(other.name, exchange))
         else:
             self.hear(ModelLost(other.name, exchange))

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedswarm.rounds.peer_steps import Aggregate, FetchModel, Finish, ModelOffered, Started, Train, UpdateOffered
+from fedswarm.rounds.peer_steps import (
+    Aggregate,
+    CatchUp,
+    FetchModel,
+    Finish,
+    ModelFetched,
+    ModelLost,
+    ModelOffered,
+    Started,
+    Train,
+    UpdateOffered,
+)
 
 Make = Callable[..., Any]
 
@@ -234,6 +245,22 @@ def test_who_hears_how_far_the_others_are_before_it_begins_trains_nothing_in_vai
     machine.handle(ModelOffered("b", 2), 0.0)
     (fetch,) = machine.handle(Started(), 0.1)
     assert isinstance(fetch, FetchModel) and (fetch.peer, fetch.exchange) == ("b", 2)
+
+
+def test_a_model_that_its_owner_has_forgotten_meanwhile_is_not_waited_for(village: Make) -> None:
+    town = village("ab", rounds=9)
+    town.settle("a", founders="ab", at_s=1e9)
+    machine = town.all["a"].machine
+    machine.handle(UpdateOffered("b", 2, 20), 0.0)
+    machine.handle(ModelOffered("b", 2), 0.0)
+    machine.handle(Started(), 0.0)
+    assert machine.handle(ModelOffered("b", 3), 0.1) == []  # the one before the last is still to be had
+    (fetch,) = machine.handle(ModelOffered("b", 4), 0.2)
+    assert isinstance(fetch, FetchModel) and fetch.exchange == 4
+    assert machine.handle(ModelLost("b", 2), 0.3) == []
+    assert machine.handle(ModelFetched("b", 2), 0.3) == []
+    caught_up, *_ = machine.handle(ModelFetched("b", 4), 0.4)
+    assert caught_up == CatchUp("b", 0, 4)
 
 
 def test_who_lags_by_a_moment_is_waited_for_in_the_next_exchange(village: Make) -> None:
