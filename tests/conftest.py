@@ -1,7 +1,11 @@
 """What all tests share."""
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 # How fast examples are made says something about the machine, nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as services are started: no line for every connection that ends

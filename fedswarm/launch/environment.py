@@ -16,6 +16,8 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         # One thread a process: executors are the parallelism, and small models run slower on several threads.
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
+        # Otherwise gRPC writes a line of its own for every connection that the other side closes.
+        "GRPC_VERBOSITY": "ERROR",
     }
 )
 

@@ -90,7 +90,8 @@ class Member:
             FedswarmError: it gave up or ended first (its own error), or said nothing for ``timeout_s`` seconds.
         """
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
         except TimeoutError:
             raise LaunchError(f"{self._name} was not ready after {timeout_s:g} s; see {self._log_file}") from None
         if not self._ready:

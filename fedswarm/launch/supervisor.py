@@ -274,13 +274,15 @@ class Supervisor:
         if self._pool is None:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._pool.close(), TERM_GRACE_S)
+            async with asyncio.timeout(TERM_GRACE_S):
+                await self._pool.close()
         self._pool.zygote.send(signal.SIGKILL)
 
     async def _wait(self, members: Iterable[Member], timeout_s: float) -> None:
         """Waits until all of them have ended, for at most ``timeout_s`` seconds, less in a hurry."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first(self._all_ended(members), self._hurry.wait()), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._first(self._all_ended(members), self._hurry.wait())
 
     @staticmethod
     async def _all_ended(members: Iterable[Member]) -> None:

@@ -21,6 +21,11 @@ def lines(record: Record) -> list[str]:
     return render(record) if render else []
 
 
+def issue(event: str, executor: str) -> str:
+    """The line for an event that is sent to an executor; no record has it."""
+    return f"Issue EVENT ({event}) to EXECUTOR ({executor})"
+
+
 def _federation(record: Federation) -> list[str]:
     totals = {"total_feasible_clients": record.clients, "total_num_samples": record.samples}
     # The original states the model's size in whole megabits, printed as a float.

@@ -48,6 +48,11 @@ class RecordWriter:
         payload = {key: value for key, value in record.items() if key not in ("ts", "tag", "schema")}
         self._append(float(record["ts"]), str(record["tag"]), payload, [], sys._getframe(1))
 
+    def say(self, line: str) -> None:
+        """Adds a line to the text log alone, for what notebooks look for and no record has."""
+        if self._text is not None:
+            self._text.append(f"{_prefix(self._now(), sys._getframe(1))} {line}\n")
+
     def _append(self, ts: float, tag: str, payload: Mapping[str, Any], human: list[str], caller: FrameType) -> None:
         text = encode(payload)
         rest = ", " + text[1:] if len(text) > 2 else "}"

@@ -21,6 +21,7 @@ from fedswarm.errors import FedswarmError, RunFailedError
 from fedswarm.jobs.schema import Job
 from fedswarm.models.checkpoint import save_safetensors
 from fedswarm.models.layout import Layout
+from fedswarm.records import fedscale_text
 from fedswarm.records.schema import CheckpointSaved, DevicesExcluded, Record
 from fedswarm.records.training_rows import TrainingRows
 from fedswarm.records.writer import RecordWriter
@@ -112,7 +113,7 @@ class Conductor:
         self._sessions[joined.executor] = session
         self._layout = self._layout or joined.layout
         self._deserted.clear()
-        session.send(self._welcome())
+        self._issue(session, self._welcome())
         self.deliver(joined)
         return session
 
@@ -179,7 +180,11 @@ class Conductor:
         """Says something to an executor that may be gone."""
         session = self._sessions.get(executor)
         if session is not None:
-            session.send(message)
+            self._issue(session, message)
+
+    def _issue(self, session: ExecutorSession, message: pb.AggregatorMessage) -> None:
+        self._records.say(fedscale_text.issue(message.event, session.executor))
+        session.send(message)
 
     # Instructions out
 
@@ -255,13 +260,13 @@ class Conductor:
         log.error("executor %s is sent away: %s", executor, reason)
         session = self._sessions.get(executor)
         if session is not None:
-            session.send(_shutdown(reason, refused=True))
+            self._issue(session, _shutdown(reason, refused=True))
             self.disconnect(session, reason)
 
     def _close_round(self, round_index: int) -> None:
         message = pb.AggregatorMessage(event=events.START_ROUND, round_closed=pb.RoundClosed(round=round_index))
         for session in self._sessions.values():
-            session.send(message)
+            self._issue(session, message)
 
     # The model
 
@@ -338,7 +343,7 @@ class Conductor:
         )
         self._offer = pb.AggregatorMessage(event=events.UPDATE_MODEL, model=offer)
         for session in self._sessions.values():
-            session.send(self._offer)
+            self._issue(session, self._offer)
 
     async def _save(self) -> None:
         if self._state is None or self._layout is None:
@@ -364,11 +369,12 @@ class Conductor:
     async def _say_goodbye(self) -> None:
         sessions = list(self._sessions.values())
         for session in sessions:
-            session.send(_shutdown("the run is over"))
+            self._issue(session, _shutdown("the run is over"))
             session.end()
         if sessions:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._deserted.wait(), FAREWELL_S)
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._deserted.wait()
 
     def _spawn(self, work: Coroutine[Any, Any, None], *executors: str) -> None:
         """Runs a fetch from executors; it is cancelled when one of them is lost."""

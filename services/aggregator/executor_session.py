@@ -33,7 +33,8 @@ class ExecutorSession:
         """What goes to the executor: queued messages, a heartbeat whenever there are none, until :meth:`end`."""
         while True:
             try:
-                message = await asyncio.wait_for(self._outbox.get(), heartbeat_s)
+                async with asyncio.timeout(heartbeat_s):
+                    message = await self._outbox.get()
             except TimeoutError:
                 message = pb.AggregatorMessage(event=events.DUMMY_EVENT)
             if message is None:

@@ -49,7 +49,8 @@ class AggregatorServicer(aggregator_pb2_grpc.AggregatorServicer):
             self._conductor.disconnect(session, "its session ended")
 
     async def _register(self, requests: AsyncIterator[pb.ExecutorMessage]) -> wire.Registration:
-        first = await asyncio.wait_for(anext(aiter(requests)), FIRST_MESSAGE_S)
+        async with asyncio.timeout(FIRST_MESSAGE_S):
+            first = await anext(aiter(requests))
         registration = wire.read_registration(first)
         job = self._conductor.job
         if registration.job_name != job.job_name:

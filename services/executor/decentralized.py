@@ -126,7 +126,8 @@ class DecentralizedExecutor:
         wake_s = self._machine.wake_s
         timeout_s = None if wake_s is None else max(0.0, wake_s - self._clock.now_s())
         try:
-            event = await asyncio.wait_for(self._events.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                event = await self._events.get()
         except TimeoutError:
             return Tick()
         if isinstance(event, Exception):

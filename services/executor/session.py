@@ -103,7 +103,8 @@ class Session:
         self._silence_s = FIRST_ANSWER_S
         try:
             while True:
-                message = await asyncio.wait_for(call.read(), self._silence_s)
+                async with asyncio.timeout(self._silence_s):
+                    message = await call.read()
                 if message is grpc.aio.EOF:
                     return
                 if message.WhichOneof("body") == "welcome":
@@ -121,7 +122,8 @@ class Session:
         received, wasted = self._traffic()
         while True:
             try:
-                message = await asyncio.wait_for(outbox.get(), self._heartbeat_s)
+                async with asyncio.timeout(self._heartbeat_s):
+                    message = await outbox.get()
             except TimeoutError:
                 message = pb.ExecutorMessage(event=events.DUMMY_EVENT)
             received_now, wasted_now = self._traffic()

@@ -20,6 +20,7 @@ from fedswarm.swarm.shaping import Caps
 from fedswarm.swarm.token_bucket import TokenBucket
 from fedswarm.swarm.wire import MAX_MESSAGES, encode_receipts
 from services.peer.deliveries import CALLER_KEY
+from services.peer.link import let_finish
 from services.peer.links import Links
 from services.peer.traffic import Meter
 
@@ -106,25 +107,28 @@ class Arrival:
 
     async def run(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Hands on frames until the sender or :attr:`ended` ends the stream; raises what ``take`` raises."""
-        reader = asyncio.create_task(self._read(take))
-        tasks = (reader, asyncio.create_task(self._write()), asyncio.create_task(self.ended.wait()))
+        reader, writer = asyncio.create_task(self._read(take)), asyncio.create_task(self._write())
+        ending = asyncio.create_task(self.ended.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reader, writer, ending), return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
                 reader.result()
         finally:
-            for task in tasks:
+            self.ended.set()
+            self._wake.set()
+            await let_finish(writer)
+            for task in (reader, ending):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(reader, ending, return_exceptions=True)
 
     async def _read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         while isinstance(frame := await self._context.read(), bytes):
             await take(frame)
 
     async def _write(self) -> None:
-        while True:
+        while not self.ended.is_set():
             self._wake.clear()
-            while self._receipts:
+            while self._receipts and not self.ended.is_set():
                 waiting = [self._receipts.popleft() for _ in range(min(len(self._receipts), MAX_MESSAGES))]
                 letter = encode_receipts(waiting)
                 await self._context.write(letter)

@@ -54,7 +54,8 @@ class Introducer:
     async def answered(self, timeout_s: float) -> bool:
         """Waits until a tracker has answered, for ``timeout_s`` seconds at most; returns whether one has."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._answered.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._answered.wait()
         return self._answered.is_set()
 
     def publish(self, manifest: Manifest) -> None:

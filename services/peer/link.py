@@ -97,9 +97,13 @@ class Link:
                 return receiver.result()
             return self._closing or "it cannot be written to"
         finally:
-            for task in (transmitter, receiver, ending):
+            self._closing = self._closing or "it is over"
+            self._waiting.clear()
+            self._wake.set()
+            await let_finish(transmitter)
+            for task in (receiver, ending):
                 task.cancel()
-            await asyncio.gather(transmitter, receiver, ending, return_exceptions=True)
+            await asyncio.gather(receiver, ending, return_exceptions=True)
 
     async def _part(
         self,
@@ -156,3 +160,13 @@ class Link:
             size += len(parts[-1])
         self._waiting_bytes -= size
         return b"".join(parts)
+
+
+async def let_finish(writer: asyncio.Task[None]) -> None:
+    """Waits, a moment at most, for a task that ends after the write in hand.
+
+    gRPC cannot end a call while a write is under way: the other side would not hear of the end.
+    """
+    await asyncio.wait((writer,), timeout=FAREWELL_S)
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)

@@ -128,7 +128,8 @@ class TrackerSession:
     async def _renew(self, call: _Call, period_s: float) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), period_s)
+                async with asyncio.timeout(period_s):
+                    await self._changed.wait()
             self._changed.clear()
             await call.write(_announcement_to_proto(self._announcement()))
 

@@ -44,7 +44,8 @@ class TrackerServicer(tracker_pb2_grpc.TrackerServicer):
     ) -> AsyncIterator[tracker_pb2.Introduction]:
         """Introduces a newcomer to those it is to link with, then tells it who comes and goes among them."""
         try:
-            first = await asyncio.wait_for(anext(request_iterator, None), FIRST_WORD_S)
+            async with asyncio.timeout(FIRST_WORD_S):
+                first = await anext(request_iterator, None)
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"no announcement within {FIRST_WORD_S:g} s")
         if first is None:

@@ -141,7 +141,7 @@ class House:
         self.folder = folder
         self.clock = ManualClock()
         job = Job.model_validate(settings)
-        self.records = RecordWriter(folder / "rounds.jsonl", now=lambda: 0.0)
+        self.records = RecordWriter(folder / "rounds.jsonl", folder / "text.log", now=lambda: 0.0)
         self.node, self.server = PeerNode(wire.SOURCE, JOB), Server()
         self.conductor = Conductor(job, DIGEST, open_world(job), self.node, self.records, folder, self.clock)
         self.guests: list[Guest] = []

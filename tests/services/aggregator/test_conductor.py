@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,16 @@ async def test_a_run_of_one_round_saves_the_stepped_model(house: Any) -> None:
     await guest.play()
     assert await house.running == msg.Finish("finished")
     assert_saved(house, 1, INITIAL + UPDATE.astype(np.float32))
+
+
+async def test_every_event_sent_to_an_executor_has_its_line_in_the_text_log(house: Any) -> None:
+    guest = await house.guest("7")
+    await guest.play()
+    await house.running
+    issued = re.findall(r"Issue EVENT \((\w+)\) to EXECUTOR \(7\)", (house.folder / "text.log").read_text())
+    assert issued[0] == events.CLIENT_CONNECT
+    assert issued[-1] == events.SHUT_DOWN
+    assert {events.UPDATE_MODEL, events.CLIENT_TRAIN, events.MODEL_TEST, events.UPLOAD_MODEL} <= set(issued)
 
 
 async def test_sums_of_several_executors_are_added(build: Any) -> None:

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from fedswarm import events
 from fedswarm.errors import RunFailedError
+from fedswarm.records import fedscale_text
 from fedswarm.records.reader import read_records
 from fedswarm.records.schema import ExecutorLost, TestResult
 from fedswarm.records.writer import RecordWriter
@@ -101,3 +103,10 @@ def test_a_copied_record_keeps_its_own_time_and_tag(tmp_path):
     (record,) = read_records(tmp_path)
     assert record == {"ts": 5.0, "tag": "PEER_ROUND", "schema": 1, "peer": "3"}
     assert '[PEER_ROUND] {"peer": "3"}' in (tmp_path / "log").read_text()
+
+
+def test_a_line_without_a_record_stands_in_the_text_log_alone(tmp_path):
+    with RecordWriter(tmp_path / "rounds.jsonl", tmp_path / "log", now=lambda: 9.0) as writer:
+        writer.say(fedscale_text.issue(events.CLIENT_TRAIN, "2"))
+    assert read_records(tmp_path) == []
+    assert (tmp_path / "log").read_text().endswith("] Issue EVENT (client_train) to EXECUTOR (2)\n")
