@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 from blake3 import blake3
-from trial.child import Child
+from trial.child import Child, Facts
 
 from fedswarm.clock import WallClock
 from fedswarm.swarm.chunks import chunk_bytes_for
@@ -28,6 +29,8 @@ from services.tracker.servicer import SERVICE_NAME, TrackerServicer
 JOB: Final = "measurement"
 SEED: Final = "seed"
 LEASE_S: Final = 30.0
+LINKED_WITHIN_S: Final = 20.0
+STREAMS_OPEN_WITHIN_S: Final = 0.3
 
 
 class Member(NamedTuple):
@@ -69,8 +72,9 @@ async def run_seed(options: argparse.Namespace, child: Child) -> None:
     manifest = build_manifest(data, job=JOB, round_index=0, source=SEED, schema_hash="", chunk_bytes=size)
     options.manifest.write_bytes(manifest_to_proto(manifest).SerializeToString())
     async with member(options) as (node, target):
-        await asyncio.to_thread(child.meet, target=target)
+        members = await asyncio.to_thread(child.meet, target=target)
         await node.start(target, [target])
+        await link(node, members)
         node.publish(manifest, data, spreading=Spreading.ANSWER if options.direct else Spreading.PUSH)
         await asyncio.to_thread(child.await_go)
         await asyncio.to_thread(child.await_stop)
@@ -83,6 +87,7 @@ async def run_peer(options: argparse.Namespace, child: Child) -> None:
         members = await asyncio.to_thread(child.meet, target=target)
         source = members[SEED]["target"]
         await node.start(target, [source])
+        await link(node, members)
         manifest = read_manifest(options.manifest)
         await asyncio.to_thread(child.await_go)
         fetched = await node.fetch(manifest, source, swarm=not options.direct)
@@ -90,6 +95,14 @@ async def run_peer(options: argparse.Namespace, child: Child) -> None:
         await asyncio.to_thread(child.await_stop)
         assert fetched.vector is not None, "no sink was given"
         report(child, node, fetched.vector)
+
+
+async def link(node: PeerNode, members: Mapping[str, Facts]) -> None:
+    """Returns when links to all other members stand, and so do the data streams that are opened along with them."""
+    async with asyncio.timeout(LINKED_WITHIN_S):
+        while len(node.links) < len(members) - 1:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(STREAMS_OPEN_WITHIN_S)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -124,6 +137,7 @@ def main() -> None:
     """Command line."""
     options = parser().parse_args()
     run = run_seed if options.name == SEED else run_peer
+    gc.freeze()  # as services do
     asyncio.run(run(options, Child()))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
+from numpy.random import Generator, Philox  # NumPy loads it when first used, which would be amid a round
 
 
 def key_digest(seed: int, round_index: int, purpose: str, identity: int = 0) -> bytes:
@@ -17,9 +17,9 @@ def key_digest(seed: int, round_index: int, purpose: str, identity: int = 0) -> 
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"fedswarm-keyed").digest()
 
 
-def generator(seed: int, round_index: int, purpose: str, identity: int = 0) -> np.random.Generator:
+def generator(seed: int, round_index: int, purpose: str, identity: int = 0) -> Generator:
     """A NumPy generator for one purpose, e.g. ``generator(233, 7, "batches", client_id)``."""
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key_digest(seed, round_index, purpose, identity))))
+    return Generator(Philox(key=int.from_bytes(key_digest(seed, round_index, purpose, identity))))
 
 
 def torch_seed(seed: int, round_index: int, purpose: str, identity: int = 0) -> int:

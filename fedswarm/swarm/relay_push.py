@@ -19,6 +19,7 @@ More important chunks are given away first.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -64,38 +65,48 @@ class _Member:
     """Whether it said that it has all it wants."""
     duties: OrderedDict[int, float] = field(default_factory=OrderedDict)
     """Chunks it was given to relay to everybody, in that order, and since when."""
+    owed: int = 0
+    """How often they have still to be sent: those that others lack, once for each of these."""
 
 
 class RelayPush:
     """The schedule of one set of weights, at its publisher."""
 
-    def __init__(self, manifest: Manifest, order: list[int], limits: Limits, now_s: float) -> None:
+    def __init__(self, manifest: Manifest, order: list[int], limits: Limits) -> None:
         self._manifest = manifest
-        self._started_s = now_s
+        self._began_s = math.inf
         self._limits = limits
         self._members: dict[str, _Member] = {}
         self._own_bps = 0
         self._ungiven = deque(order)
         self._own: list[int] = []
         self._lacking = np.zeros(manifest.chunks, dtype=np.int32)
+        self._copies_lacking = 0
+        self._owners: dict[int, str] = {}
 
     # ---- who takes part -------------------------------------------------------------------------------------------
 
-    def join(self, peer: str, uplink_bps: int) -> None:
+    def join(self, peer: str, uplink_bps: int, now_s: float) -> None:
         """A peer wants the weights, perhaps anew; what it holds is told by and by."""
+        self._began_s = min(self._began_s, now_s)  # others follow soon, however long ago this was published
         if peer in self._members and self._members[peer].content:
             self.leave(peer)
         if peer not in self._members:
+            for owner in self._members.values():
+                owner.owed += len(owner.duties)
             self._members[peer] = _Member(Bitfield(self._manifest.chunks), uplink_bps)
             self._lacking += 1
+            self._copies_lacking += self._manifest.chunks
 
     def leave(self, peer: str) -> None:
         """A peer has all it wants, or is gone. Chunks that only it was given are given away again."""
         member = self._members.pop(peer, None)
         if member is None:
             return
-        self._lacking -= ~member.held.bits
+        lacked = np.flatnonzero(~member.held.bits)
+        self._no_longer_lacking(peer, lacked)
         for index in reversed(member.duties):
+            del self._owners[index]
             if not any(other.held.bits[index] for other in self._members.values()):
                 self._ungiven.appendleft(index)
 
@@ -114,7 +125,16 @@ class RelayPush:
         member.held.bits[fresh] = True
         member.held.count += len(fresh)
         member.coming.difference_update(fresh.tolist())
-        self._lacking[fresh] -= 1
+        self._no_longer_lacking(peer, fresh)
+
+    def _no_longer_lacking(self, peer: str, indices: NDArray[np.intp]) -> None:
+        """A peer got these chunks or is gone: their owners, if others, have so much less to do."""
+        self._lacking[indices] -= 1
+        self._copies_lacking -= len(indices)
+        for index in indices.tolist():
+            owner = self._owners.get(index, peer)
+            if owner != peer:
+                self._members[owner].owed -= 1
 
     def hears_load(self, peer: str, uplink_bps: int, backlog_bytes: int) -> None:
         """What a peer knows of its uplink, and what waits for it there."""
@@ -164,24 +184,31 @@ class RelayPush:
         if best is None:
             return None
         self._ungiven.popleft()
-        self._members[best[1]].duties[index] = now_s
-        self._members[best[1]].idle = False
+        self._charge(best[1], index, now_s)
         return Push(best[1], index, relay=True, relieved=None)
+
+    def _charge(self, peer: str, index: int, now_s: float) -> None:
+        """A peer becomes the owner of a chunk that it does not hold yet."""
+        member = self._members[peer]
+        member.duties[index] = now_s
+        member.idle = False
+        member.owed += int(self._lacking[index]) - 1
+        self._owners[index] = peer
 
     def _complete(self, audience: int, now_s: float) -> bool:
         """Whether everybody who may want the weights is there, or was waited for long enough."""
-        return len(self._members) >= audience or now_s - self._started_s > AUDIENCE_WAIT_S
+        return len(self._members) >= audience or now_s - self._began_s > AUDIENCE_WAIT_S
 
     def _knows_all(self, audience: int, now_s: float) -> bool:
         """Whether all are there and said how fast they are: before that, they may be able to do it all."""
-        waited = now_s - self._started_s > AUDIENCE_WAIT_S
+        waited = now_s - self._began_s > AUDIENCE_WAIT_S
         return waited or (self._complete(audience, now_s) and all(m.uplink_bps for m in self._members.values()))
 
     def _backlog_limit_s(self, audience: int) -> float:
         """How much to leave to an owner: less and less in the end, so that all are done at the same time."""
         peers = len(self._members) or 1
         bps = self._own_bps + sum(map(self._bps, self._members.values())) * max(1.0, audience / peers)
-        left_bits = 8 * self._manifest.chunk_bytes * int(self._lacking.sum()) * max(1.0, audience / peers)
+        left_bits = 8 * self._manifest.chunk_bytes * self._copies_lacking * max(1.0, audience / peers)
         return min(self._limits.owner_backlog_s, max(LEAST_BACKLOG_S, left_bits / bps / 2))
 
     def _send_own(self, able: set[str]) -> Push | None:
@@ -248,10 +275,8 @@ class RelayPush:
 
     def _backlog_s(self, member: _Member, audience: int) -> float:
         """Seconds of its uplink that a peer needs for what it owns, should ``audience`` peers want it."""
-        duties = np.fromiter(member.duties, dtype=np.intp, count=len(member.duties))
-        to_come = max(0, audience - len(self._members))
-        others = self._lacking[duties] - ~member.held.bits[duties] + to_come
-        return 8 * int(others.sum()) * self._manifest.chunk_bytes / self._bps(member)
+        copies = member.owed + len(member.duties) * max(0, audience - len(self._members))
+        return 8 * copies * self._manifest.chunk_bytes / self._bps(member)
 
     def _bps(self, member: _Member) -> int:
         """Of a peer that does not know its uplink yet we think that it is like our own."""

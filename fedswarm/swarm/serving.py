@@ -61,7 +61,7 @@ class Serving:
         """Begins to spread weights whose publisher this peer is, to those who asked for them already, too."""
         order = np.lexsort((content.ties, content.importance_rank)).tolist()
         if spreading is Spreading.PUSH:
-            self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits, self._state.now_s)
+            self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits)
         elif spreading is Spreading.SEED:
             self._seedings[content.key] = SuperSeeding(order, self._state.now_s)
         self.welcome_waiting(content)
@@ -108,8 +108,11 @@ class Serving:
 
     def _note_news(self, neighbour: Neighbour, content: Content, index: int) -> None:
         limits = self._state.limits
-        is_publisher = neighbour.name == content.manifest.publisher
-        pause_s = limits.have_publisher_every_s if is_publisher else limits.have_every_s
+        if neighbour.name == content.manifest.publisher:
+            pause_s = limits.have_publisher_every_s
+        else:
+            is_pushed = content.fetch is not None and content.fetch.pushed
+            pause_s = limits.have_pushed_every_s if is_pushed else limits.have_every_s
         neighbour.news.setdefault(content.key, []).append(index)
         self._state.agenda.put_unless_earlier(self._state.now_s + pause_s, Intention("news", neighbour.name))
 
@@ -143,7 +146,7 @@ class Serving:
         """Tells a neighbour what there is to be had here, in the way these weights are spread."""
         push, seeding = self._pushes.get(content.key), self._seedings.get(content.key)
         if push is not None:
-            push.join(neighbour.name, neighbour.uplink_bps)
+            push.join(neighbour.name, neighbour.uplink_bps, self._state.now_s)
             push.holds(neighbour.name, np.flatnonzero(content.member(neighbour.name).bits))
             self._state.say(neighbour, Interested(content.key))
         elif seeding is not None and not seeding.over:

@@ -6,7 +6,6 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
 from urllib.parse import unquote
 
 import grpc
@@ -22,10 +21,8 @@ from fedswarm.swarm.wire import MAX_MESSAGES, encode_receipts
 from services.peer.deliveries import CALLER_KEY
 from services.peer.link import let_finish
 from services.peer.links import Links
+from services.peer.pacing import Spacing
 from services.peer.traffic import Meter
-
-# Frames that come faster than this are receipted together: each message of its own costs as much as a small frame.
-RECEIPTS_EVERY_S: Final = 0.004
 
 
 class Arrivals:
@@ -126,12 +123,13 @@ class Arrival:
             await take(frame)
 
     async def _write(self) -> None:
+        spacing = Spacing()
         while not self.ended.is_set():
             self._wake.clear()
             while self._receipts and not self.ended.is_set():
+                await spacing.wait()
                 waiting = [self._receipts.popleft() for _ in range(min(len(self._receipts), MAX_MESSAGES))]
                 letter = encode_receipts(waiting)
                 await self._context.write(letter)
                 self._meter.control_sent += len(letter)
-                await asyncio.sleep(RECEIPTS_EVERY_S)
             await self._wake.wait()

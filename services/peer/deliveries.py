@@ -22,7 +22,11 @@ CALLER_KEY: Final = "fedswarm-peer"
 
 
 class Deliveries:
-    """All data streams that this node sends on, by receiver; each opens when it is first needed."""
+    """All data streams that this node sends on, by receiver.
+
+    A stream is opened ahead of the first frame, for that takes longer than a small frame; one that broke is opened
+    again when it is needed.
+    """
 
     def __init__(self, me: str, meter: Meter, feed: Callable[[Event], None]) -> None:
         self._me = me
@@ -31,12 +35,15 @@ class Deliveries:
         self._open: dict[str, Delivery] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
+    def open(self, peer: str, target: str) -> Delivery:
+        """The stream to a peer, opened now if there is none."""
+        if peer not in self._open:
+            self._open[peer] = Delivery(peer, target, self._me, self._meter, self._hear)
+        return self._open[peer]
+
     def send(self, peer: str, target: str, frame: bytes, payload_bytes: int) -> None:
         """Sends a frame after those that wait; never waits itself."""
-        delivery = self._open.get(peer)
-        if delivery is None:
-            delivery = self._open[peer] = Delivery(peer, target, self._me, self._meter, self._hear)
-        delivery.send(frame, payload_bytes)
+        self.open(peer, target).send(frame, payload_bytes)
 
     def close(self, peer: str) -> None:
         """Ends the stream to a peer, if there is one; nothing more is heard of it."""

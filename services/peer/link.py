@@ -12,10 +12,9 @@ import grpc
 from fedswarm.errors import WireError
 from fedswarm.swarm.messages import Goodbye, Hello, Message
 from fedswarm.swarm.wire import MAX_MESSAGES, decode_letter, encode_letter
+from services.peer.pacing import Spacing
 from services.peer.traffic import Meter
 
-LETTERS_EVERY_S: Final = 0.004
-"""What is said faster than this goes out in one letter: each message of its own costs as much as a small frame."""
 FAREWELL_S: Final = 0.2
 _LETTER_BYTES: Final = 1024 * 1024
 _MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
@@ -136,15 +135,16 @@ class Link:
         return "it ended the link"
 
     async def _transmit(self, wire: Wire) -> None:
+        spacing = Spacing()
         try:
             while True:
                 self._wake.clear()
                 while self._waiting:
-                    letter = self._next_letter()
-                    await wire.write(letter)
-                    self._meter.control_sent += len(letter)
                     if not self._closing:
-                        await asyncio.sleep(LETTERS_EVERY_S)
+                        await spacing.wait()
+                    if letter := self._next_letter():
+                        await wire.write(letter)
+                        self._meter.control_sent += len(letter)
                 if self._closing:
                     return
                 await self._wake.wait()

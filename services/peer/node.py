@@ -185,6 +185,8 @@ class PeerNode:
         if isinstance(event, LinkDown):
             self._end_streams(event.peer)
         self._stepper.feed(event)
+        if isinstance(event, LinkUp) and (link := self._links.get(event.hello.address.peer)):
+            self._deliveries.open(link.peer, link.hello.address.target)
         if isinstance(event, LinkUp | LinkDown):
             self._tell_links()
 

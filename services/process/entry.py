@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -29,6 +30,7 @@ def run(
     Returns the process's exit code: 0, or that of the :class:`FedswarmError` that ended it.
     """
     logs.configure()
+    gc.freeze()  # modules stay: collections need not look at them over and over
     try:
         asyncio.run(_supervise(serve, lifeline_fd))
     except FedswarmError as error:

@@ -40,9 +40,9 @@ def test_a_push_goes_on_to_others_when_all_hold_the_chunks_it_would_give_away_fi
     holds chunks 0 to 2. 3. Nothing is under way, so nothing would wake it later: it goes on to chunk 3 now.
     """
     manifest = random_weights("source", 4, 16 * KIB, seed=1).manifest
-    push = RelayPush(manifest, [0, 1, 2, 3], Limits(), now_s=0.0)
+    push = RelayPush(manifest, [0, 1, 2, 3], Limits())
     for peer in ("p0", "p1"):
-        push.join(peer, 10_000_000)
+        push.join(peer, 10_000_000, 0.0)
         push.holds(peer, np.arange(3))
     choice = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
     assert choice is not None
@@ -54,9 +54,9 @@ def test_a_chunk_that_its_owner_does_not_pass_on_is_sent_by_the_publisher_in_the
     is short, so nothing is stolen from it. 3. When it is late beyond doubt, the publisher sends chunk 0 to p1.
     """
     manifest = random_weights("source", 1, 16 * KIB, seed=1).manifest
-    push = RelayPush(manifest, [0], Limits(), now_s=0.0)
+    push = RelayPush(manifest, [0], Limits())
     for peer in ("p0", "p1"):
-        push.join(peer, 10_000_000)
+        push.join(peer, 10_000_000, 0.0)
     given = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
     assert given is not None and given.relay
     push.holds(given.peer, np.array([0]))

@@ -17,9 +17,9 @@ def manifest(chunks):
 
 
 def pushing(chunks=20, limits=None, order=None, **uplinks):
-    push = RelayPush(manifest(chunks), order or list(range(chunks)), limits or Limits(), 0.0)
+    push = RelayPush(manifest(chunks), order or list(range(chunks)), limits or Limits())
     for peer, mbps in uplinks.items():
-        push.join(peer, mbps * MBPS)
+        push.join(peer, mbps * MBPS, 0.0)
     return push
 
 
@@ -83,6 +83,14 @@ def test_nothing_is_sent_to_all_before_the_audience_is_there():
     assert not take(push, audience=3, now_s=1.0).relay  # nor waited for for ever
 
 
+def test_the_audience_is_waited_for_from_the_first_who_comes_however_long_ago_the_weights_were_published():
+    push = pushing(200, limits=Limits(owner_backlog_s=0.0))
+    assert take(push, audience=3, now_s=99.9) is None
+    push.join("a", MBPS, 100.0)
+    assert take(push, audience=3, now_s=100.0).relay
+    assert take(push, audience=3, now_s=100.0) is None
+
+
 def given_away(chunks=4, **uplinks):
     """A push whose every chunk has an owner who holds it."""
     push = pushing(chunks, limits=Limits(owner_backlog_s=1e9), **uplinks)
@@ -112,7 +120,7 @@ def test_a_late_joiner_counts_as_a_duty_of_every_owner():
     everything(push, "a", 4)
     everything(push, "b", 4)
     assert take(push) is None
-    push.join("late", MBPS)
+    push.join("late", MBPS, 0.0)
     one = take(push)
     assert one.peer == "late" and one.relieved in owned
 
@@ -155,3 +163,26 @@ def test_with_owners_that_relay_everybody_gets_everything(chunks, uplinks, draws
             return
         now_s += 0.01
     pytest.fail(f"somebody lacks something: {held}")
+
+
+@given(st.lists(st.tuples(st.sampled_from("jlthc"), st.sampled_from("abcd"), st.integers(0, 19)), max_size=120))
+def test_what_an_owner_still_owes_is_what_others_lack_of_its_chunks(steps):
+    push = pushing(20)
+    for step, peer, index in steps:
+        match step:
+            case "j":
+                push.join(peer, MBPS, 0.0)
+            case "l":
+                push.leave(peer)
+            case "h":
+                push.holds(peer, np.array([index]))
+            case "c":
+                push.complete(peer)
+            case "t":
+                take(push)
+        members = push._members
+        for name, member in members.items():
+            others = [other for other in members if other != name]
+            owes = sum(not members[other].held.bits[duty] for duty in member.duties for other in others)
+            assert member.owed == owes
+        assert push._copies_lacking == sum(20 - member.held.count for member in members.values())

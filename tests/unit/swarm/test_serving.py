@@ -177,7 +177,7 @@ def test_whoever_asked_before_the_weights_were_here_is_answered_once_they_are():
 def test_chunks_that_arrive_within_a_moment_are_announced_together():
     """Defect B20: each chunk was announced at once by a message of its own."""
     weights = Weights("source", chunks=6)
-    alone = relay(weights, "a", have_every_s=0.1)
+    alone = relay(weights, "a", have_pushed_every_s=0.1)
     for index in (0, 1, 4):
         assert said(alone.frame("source", weights, index), "a") == []
         alone.wait(0.02)
@@ -190,7 +190,7 @@ def test_nobody_is_told_of_chunks_that_it_holds_or_sent():
     alone = relay(weights, "holder", "sender", "other")
     alone.hear("holder", Have(weights.key, ((0, 1),)))
     alone.frame("sender", weights, 0)
-    out = alone.wait(0.2)
+    out = alone.wait(0.6)
     assert [told_to_hold(out, peer) for peer in ("holder", "sender", "other")] == [[], [], [0]]
 
 
