@@ -293,8 +293,11 @@ class Fetching:
 
     def go_on(self, content: Content, neighbour: Neighbour) -> None:
         """After a chunk was accepted and passed on: ends the fetch, or asks for more, several chunks at a time."""
-        if not self._finished(content) and neighbour.load <= REFILL_LOAD:
-            self._requests.fill([neighbour])
+        if self._finished(content) or neighbour.load > REFILL_LOAD:
+            return
+        if content.fetch is not None and content.fetch.pushed:
+            return  # what is overdue is asked for when we look around
+        self._requests.fill([neighbour])
 
     def _count_stray(self, neighbour: Neighbour, excused: bool) -> None:
         neighbour.strays += not excused

@@ -38,6 +38,7 @@ NEGLECT_FACTOR: Final = 4.0
 FIRST_GUESS_BPS: Final = 8_000_000
 AUDIENCE_WAIT_S: Final = 0.25
 MOST_WHILE_WAITING: Final = 2
+MOST_WHILE_UNKNOWN: Final = 2
 LEAST_BACKLOG_S: Final = 0.4
 
 
@@ -178,7 +179,10 @@ class RelayPush:
                 continue
             backlog_s = self._backlog_s(member, audience)
             work_s = 8 * self._manifest.chunk_size(index) * (audience - 1) / self._bps(member)
-            has_room = not backlog_s or member.idle or backlog_s + work_s <= limit_s
+            if member.uplink_bps or member.idle:
+                has_room = not backlog_s or member.idle or backlog_s + work_s <= limit_s
+            else:
+                has_room = len(member.duties) < MOST_WHILE_UNKNOWN
             if has_room and not (waiting and len(member.duties) >= MOST_WHILE_WAITING):
                 best = min(best or (backlog_s, peer), (backlog_s, peer))
         if best is None:
@@ -279,5 +283,5 @@ class RelayPush:
         return 8 * copies * self._manifest.chunk_bytes / self._bps(member)
 
     def _bps(self, member: _Member) -> int:
-        """Of a peer that does not know its uplink yet we think that it is like our own."""
-        return member.uplink_bps or max(self._own_bps, FIRST_GUESS_BPS)
+        """Of a peer that does not know its uplink yet we think that it is slow: what it is charged with, it keeps."""
+        return member.uplink_bps or FIRST_GUESS_BPS

@@ -37,6 +37,8 @@ from fedswarm.swarm.uploads import Chunk, Uploads
 
 RECHOKE: Final = Intention("rechoke")
 UPLOAD: Final = Intention("upload")
+WORTH_TELLING: Final = 0.25
+"""By what share the rate of our uplink changes before publishers are told out of turn."""
 
 
 class Serving:
@@ -48,6 +50,8 @@ class Serving:
         limits = state.limits
         self._choker = Choker(limits.upload_slots, limits.optimistic_rechokes, state.seed, state.me.peer)
         self._taken_bytes: dict[str, int] = {}
+        self._told_bps = 0
+        self._charged_since_told = False
         self._pushes: dict[Key, RelayPush] = {}
         self._seedings: dict[Key, SuperSeeding] = {}
 
@@ -113,8 +117,10 @@ class Serving:
         else:
             is_pushed = content.fetch is not None and content.fetch.pushed
             pause_s = limits.have_pushed_every_s if is_pushed else limits.have_every_s
-        neighbour.news.setdefault(content.key, []).append(index)
-        self._state.agenda.put_unless_earlier(self._state.now_s + pause_s, Intention("news", neighbour.name))
+        news = neighbour.news.setdefault(content.key, [])
+        if not news:  # otherwise it is to be told soon anyway
+            self._state.agenda.put_unless_earlier(self._state.now_s + pause_s, Intention("news", neighbour.name))
+        news.append(index)
 
     def tell_news(self, name: str) -> None:
         """Tells a neighbour what arrived since it was last told."""
@@ -125,9 +131,23 @@ class Serving:
             self._state.say(neighbour, Have(key, tuple(runs_of(indices))))
             content = self._state.contents.get(key)
             if content is not None and content.manifest.publisher == name:
-                uplink_bps = self._uploads.uplink.bps
-                self._state.say(neighbour, Load(uplink_bps, self._uploads.backlog_bytes))
+                self._tell_load(neighbour)
         neighbour.news = {}
+
+    def _tell_load(self, publisher: Neighbour) -> None:
+        self._told_bps = self._uploads.uplink.bps
+        self._charged_since_told = False
+        self._state.say(publisher, Load(self._told_bps, self._uploads.backlog_bytes))
+
+    def _tell_publishers(self) -> None:
+        """Who charges us with relaying hears at once how fast we turn out to be, and that we are through with it."""
+        changed = abs(self._uploads.uplink.bps - self._told_bps) > WORTH_TELLING * self._told_bps
+        idles = self._charged_since_told and not self._uploads.backlog_bytes
+        if not changed and not idles:
+            return
+        publishers = {content.manifest.publisher for content in self._state.contents.values() if content.duties}
+        for neighbour in [self._state.neighbours[name] for name in sorted(publishers & self._state.neighbours.keys())]:
+            self._tell_load(neighbour)
 
     # ---- who wants it ---------------------------------------------------------------------------------------------
 
@@ -251,6 +271,7 @@ class Serving:
                 continue
             self._delivered(neighbour, chunk)
         self.upload()
+        self._tell_publishers()
 
     def _delivered(self, neighbour: Neighbour, chunk: Chunk) -> None:
         push, seeding = self._pushes.get(chunk.key), self._seedings.get(chunk.key)
@@ -326,6 +347,7 @@ class Serving:
         if content is None or not index < content.manifest.chunks or not content.held.bits[index]:
             return
         content.duties.add(index)
+        self._charged_since_told = True
         for neighbour in self._state.neighbours.values():
             if key in neighbour.wanted_here:
                 self._relay(neighbour, content, (index,))

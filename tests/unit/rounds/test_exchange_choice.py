@@ -49,4 +49,4 @@ def test_chunk_size_in_bytes() -> None:
 @pytest.mark.parametrize("shaping", [{"link": "smartphone_low"}, {"up_mbps": 20}])
 def test_chunks_are_smaller_on_slow_links(shaping: dict[str, object]) -> None:
     section = ExchangeSection.model_validate({"shaping": shaping})
-    assert chosen_chunk_bytes(section, 10**6) == 65_536
+    assert chosen_chunk_bytes(section, 10**6) == 32_768

@@ -14,7 +14,7 @@ def test_chunks_are_256_kib_to_1_mib(total_bytes: int) -> None:
 
 @given(st.integers(1, 64 * 1024 * MIB))
 def test_on_slow_links_chunks_may_be_smaller_and_are_never_larger(total_bytes: int) -> None:
-    assert 64 * KIB <= chunk_bytes_for(total_bytes, slow_links=True) <= chunk_bytes_for(total_bytes)
+    assert 32 * KIB <= chunk_bytes_for(total_bytes, slow_links=True) <= chunk_bytes_for(total_bytes)
 
 
 def test_a_tiny_model_is_one_chunk() -> None:

@@ -91,6 +91,16 @@ def test_the_audience_is_waited_for_from_the_first_who_comes_however_long_ago_th
     assert take(push, audience=3, now_s=100.0) is None
 
 
+def test_a_peer_that_does_not_know_its_uplink_is_given_little_until_it_says_that_it_idles():
+    push = pushing(200, unknown=0, known=10)
+    owned = {"unknown": 0, "known": 0}
+    while (one := take(push)) is not None and one.relay:
+        owned[one.peer] += 1
+    assert owned["unknown"] == 2 < owned["known"]
+    push.hears_load("unknown", 0, 0)
+    assert take(push).relay
+
+
 def given_away(chunks=4, **uplinks):
     """A push whose every chunk has an owner who holds it."""
     push = pushing(chunks, limits=Limits(owner_backlog_s=1e9), **uplinks)

@@ -185,12 +185,21 @@ def test_chunks_that_arrive_within_a_moment_are_announced_together():
     assert said(out, "a", Have) == [Have(weights.key, ((0, 2), (4, 1)))]
 
 
+def test_the_publisher_hears_at_once_when_what_it_charged_us_with_is_sent():
+    weights = Weights("source")
+    alone = relay(weights, "a", uplink_bps=7_000_000)
+    alone.frame("source", weights, 0, relay=True)
+    assert said(alone.receipt("a", weights, 0), "source", Load) == [Load(7_000_000, 0)]
+    alone.frame("source", weights, 1)
+    assert said(alone.wait(0.01), "source", Load) == []
+
+
 def test_nobody_is_told_of_chunks_that_it_holds_or_sent():
     weights = Weights("source")
     alone = relay(weights, "holder", "sender", "other")
     alone.hear("holder", Have(weights.key, ((0, 1),)))
     alone.frame("sender", weights, 0)
-    out = alone.wait(0.6)
+    out = alone.wait(1.1)
     assert [told_to_hold(out, peer) for peer in ("holder", "sender", "other")] == [[], [], [0]]
 
 

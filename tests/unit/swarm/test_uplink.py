@@ -68,3 +68,26 @@ def test_nothing_is_known_before_the_first_receipt_and_still_something_may_leave
     estimate = MeasuredUplink()
     assert estimate.bps == 0
     assert estimate.window_bytes(0.15) >= 2 * FRAME
+
+
+def test_receipts_that_are_read_all_at_once_do_not_make_the_uplink_look_faster():
+    """A process that is not scheduled for a while finds the receipts of that time together."""
+    estimate, bps, now_s, free_s, flights = MeasuredUplink(), 20e6, 0.0, 0.0, []
+    for turn in range(100):
+        now_s += 0.12 if turn % 3 else 0.02
+        while flights and flights[0][0] <= now_s:
+            estimate.receipt(flights.pop(0)[1], now_s)
+            free_s = max(free_s, now_s) + FRAME * 8 / bps
+            flights.append((free_s, estimate.depart(FRAME, now_s, starved=False)))
+        while len(flights) < 12:
+            free_s = max(free_s, now_s) + FRAME * 8 / bps
+            flights.append((free_s, estimate.depart(FRAME, now_s, starved=False)))
+    assert estimate.bps < 1.3 * bps
+
+
+def test_little_to_send_for_a_while_does_not_make_the_uplink_look_slower():
+    estimate = MeasuredUplink()
+    play(estimate, 20e6, 5)
+    before = estimate.bps
+    play(estimate, 2e6, 3, backlog=False)
+    assert estimate.bps == before
