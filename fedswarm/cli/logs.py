@@ -16,7 +16,7 @@ from fedswarm.cli.output import result
 from fedswarm.jobs.vocabulary import nearest
 from fedswarm.launch.run_folder import LATEST, RunFolder, find_run
 from fedswarm.records.reader import Tail
-from fedswarm.records.schema import TAGS
+from fedswarm.records.tags import TAGS
 
 POLL_S: Final = 0.2
 _TIME = re.compile(r"\(\d\d-\d\d\) \d\d:\d\d:\d\d")

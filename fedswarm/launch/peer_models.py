@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedswarm.errors import ModelError
 from fedswarm.models.checkpoint import load_safetensors
-from fedswarm.records.schema import PeerModels
+from fedswarm.records.peer_schema import PeerModels
 
 PREFIX = "peer-"
 

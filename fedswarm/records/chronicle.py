@@ -14,7 +14,8 @@ from typing import Any, Final, Literal, Self
 from fedswarm.errors import DataError
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
 from fedswarm.records.gathering import Gathering
-from fedswarm.records.schema import ClientInfo, PeerRound, Record, RoundBegin, RoundSummary, Shutdown, TestResult
+from fedswarm.records.peer_schema import PeerRound
+from fedswarm.records.schema import ClientInfo, Record, RoundBegin, RoundSummary, Shutdown, TestResult
 from fedswarm.records.spread import Spread
 
 Parsed = Mapping[str, Any]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from fedswarm.records.schema import PeerRound, PeerTestResult
+from fedswarm.records.peer_schema import PeerRound, PeerTestResult
 
 Parsed = dict[str, Any]
 Row = dict[str, Any]

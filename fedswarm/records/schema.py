@@ -11,10 +11,9 @@ ROUND_BEGIN joins to a summary by ``round == completed_round``.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes, Payload
 from fedswarm.records.spread import Spread, spread_keys
@@ -327,102 +326,6 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True)
-class PeerRound:
-    """One round as one peer of a job without an aggregator went through it.
-
-    ``sources_*`` count the other peers whose update it got whole, in part, or not at all by the deadline; ``arrived``
-    is the share of the expected peers' chunks that did, its own included, ``coverage`` the same by weight (samples).
-    """
-
-    tag: ClassVar[str] = "PEER_ROUND"
-    peer: str
-    completed_round: int
-    samples: int
-    loss: float
-    train_s: float
-    exchange_s: float
-    aggregate_s: float
-    evaluate_s: float
-    sources_complete: int
-    sources_partial: int
-    sources_missing: int
-    arrived: float
-    coverage: float
-    bytes_sent: int
-    bytes_received: int
-    bytes_wasted: int
-    links: int
-
-    def payload(self) -> Payload:
-        """Fields under their names; ``round`` is the one after; seconds are wall s, bytes those of chunks."""
-        return {"round": self.completed_round + 1, **dataclasses.asdict(self)}
-
-
-@dataclass(frozen=True)
-class PeerCaughtUp:
-    """A peer that came late or fell behind took over a neighbour's model before round ``round``."""
-
-    tag: ClassVar[str] = "PEER_CAUGHT_UP"
-    peer: str
-    source: str
-    left_round: int
-    round: int
-
-    def payload(self) -> Payload:
-        """``source`` (whose model, empty if nobody gave one), ``left_round`` (where it was), ``round`` (its next)."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class PeerRefused:
-    """A peer does not listen to another one: that has another initial model, for instance."""
-
-    tag: ClassVar[str] = "PEER_REFUSED"
-    peer: str
-    source: str
-    reason: str
-
-    def payload(self) -> Payload:
-        """``peer`` (who refuses), ``source`` (whom), ``reason``."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class PeerTestResult:
-    """A peer's TEST_RESULT of its own model, as the records of the whole run hold it."""
-
-    tag: ClassVar[str] = "PEER_TEST_RESULT"
-    peer: str
-    result: TestResult
-
-    def payload(self) -> Payload:
-        """``peer``, and the keys of TEST_RESULT."""
-        return {"peer": self.peer, **self.result.payload()}
-
-
-@dataclass(frozen=True)
-class PeerModels:
-    """How far the peers' final models lie apart; after a final consensus they are equal, and both figures are 0."""
-
-    tag: ClassVar[str] = "PEER_MODELS"
-    peers: Sequence[str]
-    largest_difference: float
-    consensus_distance: float
-    norm: float
-
-    def payload(self) -> Payload:
-        """``largest_difference`` of one weight between two peers; ``consensus_distance``, the root of the mean square
-        distance to the mean model; ``norm`` of the latter, to compare with.
-        """
-        return {
-            "peers": list(self.peers),
-            "largest_difference": self.largest_difference,
-            "consensus_distance": self.consensus_distance,
-            "norm": self.norm,
-        }
-
-
-@dataclass(frozen=True)
 class Shutdown:
     """Last record of a run: how it ended, after ``round`` completed rounds."""
 
@@ -450,30 +353,3 @@ def _by_client(groups: Mapping[str, Mapping[int, float]]) -> Payload:
 
 def _ids(clients: Sequence[int]) -> list[int]:
     return [int(client) for client in clients]
-
-
-TAGS: Final = tuple(
-    kind.tag
-    for kind in (
-        JobConfig,
-        DevicesExcluded,
-        Federation,
-        ExecutorJoin,
-        ExecutorLost,
-        LeasesOverdue,
-        RoundBegin,
-        RoundSummary,
-        ClientInfo,
-        SelectionMetrics,
-        TestResult,
-        RoundSkipped,
-        CheckpointSaved,
-        PeerRound,
-        PeerTestResult,
-        PeerCaughtUp,
-        PeerRefused,
-        PeerModels,
-        Shutdown,
-    )
-)
-"""Of every record there is, in the order in which a run first writes them."""

@@ -18,6 +18,8 @@ class Limits:
     """Silence of the other side after which a link counts as dead."""
     most_links: int = 1024
     """Links kept at a time; whoever comes later is sent away."""
+    most_banned: int = 4096
+    """Peers remembered as banned; when there are more, the one banned first may come back."""
     acquaintances_every_s: float = 2.0
     """Pause between two rounds of peer exchange."""
     acquaintances_at_once: int = 50

@@ -102,7 +102,10 @@ class Membership:
 
     def ban(self, peer: str, reason: str) -> None:
         """Never again."""
-        self._state.banned.add(peer)
+        banned = self._state.banned
+        banned[peer] = None
+        if len(banned) > self._state.limits.most_banned:
+            del banned[next(iter(banned))]
         self.departed(peer)
         self._acquaintances.pop(peer, None)
         self._state.out.append(Ban(peer, reason))

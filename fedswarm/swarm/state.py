@@ -25,7 +25,8 @@ class State:
     """The instant of the event in hand."""
     neighbours: dict[str, Neighbour] = field(default_factory=dict)
     contents: dict[Key, Content] = field(default_factory=dict)
-    banned: set[str] = field(default_factory=set)
+    banned: dict[str, None] = field(default_factory=dict)
+    """Whom we deal with no more, the earliest first; bounded, for a name costs its bearer nothing."""
     agenda: Agenda = field(default_factory=Agenda)
     out: list[Instruction] = field(default_factory=list)
 

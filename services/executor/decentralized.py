@@ -14,7 +14,8 @@ from fedswarm.clock import Clock
 from fedswarm.jobs.schema import Job
 from fedswarm.models.checkpoint import save_safetensors
 from fedswarm.models.layout import Layout, Vector
-from fedswarm.records.schema import CheckpointSaved, PeerCaughtUp, PeerRefused
+from fedswarm.records.peer_schema import PeerCaughtUp, PeerRefused
+from fedswarm.records.schema import CheckpointSaved
 from fedswarm.rounds.decentralized import DecentralizedPeer
 from fedswarm.rounds.exchange_schedule import ExchangeSchedule, Kind
 from fedswarm.rounds.peer_core import PeerCore

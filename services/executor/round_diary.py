@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from fedswarm.clock import Clock
-from fedswarm.records.schema import PeerRound, Record
+from fedswarm.records.peer_schema import PeerRound
+from fedswarm.records.schema import Record
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds.collected_updates import Arrivals
 from services.peer.traffic import Traffic

@@ -55,6 +55,7 @@ async def present(stub: Any) -> list[str]:
 
 
 async def test_newcomers_are_introduced_to_those_present(stub: Any) -> None:
+    """Defect B10: nobody ever asked the tracker."""
     visitors = [Visitor(stub, name) for name in ("a", "b", "c")]
     assert [await visitor.announce() for visitor in visitors] == [[], ["a"], ["a", "b"]]
     assert await present(stub) == ["a", "b", "c"]

@@ -17,7 +17,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from fedswarm.errors import FedswarmError
-from fedswarm.records.schema import PeerRound, TestResult
+from fedswarm.records.peer_schema import PeerRound
+from fedswarm.records.schema import TestResult
 from fedswarm.records.writer import RecordWriter
 from services.process import entry, launcher_contract
 

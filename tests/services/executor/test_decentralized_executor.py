@@ -166,6 +166,7 @@ async def test_peers_average_each_other_and_leave_equal_models(hamlet: Any) -> N
 
 
 async def test_a_peer_writes_down_what_it_went_through(hamlet: Any) -> None:
+    """Defect B26: folders for the logs of peers were made and stayed empty."""
     place = hamlet()
     await place.run(*[await place.peer(name) for name in place.names])
     first, last = place.records("2", "PEER_ROUND")
@@ -194,6 +195,7 @@ async def test_neighbours_alone_are_averaged_where_the_job_says_so(hamlet: Any) 
 
 
 async def test_a_peer_with_another_initial_model_is_refused_and_the_others_go_on(hamlet: Any) -> None:
+    """Defect B16: peers began with models of their own and averaged them all the same."""
     place = hamlet()
     await place.run(await place.peer("1"), await place.peer("2"), await place.peer("3", start=7.0))
     for name in "12":

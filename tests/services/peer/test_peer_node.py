@@ -8,6 +8,7 @@ import pytest
 
 from fedswarm.clock import WallClock
 from fedswarm.errors import RunFailedError, WireError
+from fedswarm.launch.processes import thread_count
 from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Manifest, build_manifest, growing_manifest
 from fedswarm.swarm.shaping import Caps, LinkShape
@@ -24,6 +25,15 @@ async def test_four_peers_cost_the_source_far_less_than_four_copies(town: Any, v
     assert all(np.array_equal(copy.vector, data) for copy in copies)
     assert source.traffic.sent < 2.5 * data.nbytes
     assert all(peer.traffic.received == data.nbytes for peer in peers)
+
+
+async def test_threads_do_not_grow_with_neighbours(town: Any, vector: Any) -> None:
+    """Defect B24: four threads a neighbour, and fifty a server: 528 and 600 for these twelve."""
+    source, *peers = await town.linked_nodes("source", *(f"p{number}" for number in range(11)))
+    manifest = town.publish("source", vector(MIB // 4), spreading=Spreading.PUSH)
+    await asyncio.gather(*(peer.fetch(manifest, swarm=True) for peer in peers))
+    assert len(source.links) == 11
+    assert thread_count() < 60
 
 
 @pytest.mark.parametrize("spreading", Spreading)

@@ -50,6 +50,7 @@ def test_the_result_does_not_depend_on_the_order_of_arrival(pairs, random, sampl
 
 @given(arrivals, sample_counts, st.integers(0, 100), st.sampled_from(RULES))
 def test_each_chunk_is_the_formula_of_the_reference(pairs, samples, seed, rule):
+    """Defect B14: all peers had the same weight, whatever they trained on."""
     base, weights = models(5, seed)
     result = mean_of(pairs, base, weights, samples).result(rule, sum(samples))
     for chunk in range(CHUNKS):
@@ -93,6 +94,7 @@ def test_one_source_alone_is_taken_over_when_renormalised():
 
 
 def test_a_chunk_that_nobody_sent_keeps_the_base():
+    """Defects B13 and B25: the base was the model already trained here; and chunks that nobody sent were an error."""
     base, weights = models(1)
     result = mean_of([(0, 2)], base, weights, [10]).result(RENORMALISE, 10)
     changed = np.flatnonzero(result != base)

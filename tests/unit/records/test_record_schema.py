@@ -3,14 +3,16 @@ import json
 import numpy as np
 import pytest
 
-from fedswarm.records import schema
+from fedswarm.records import peer_schema, schema
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
 from fedswarm.records.json_line import encode
+from fedswarm.records.tags import TAGS
 
 
 def test_every_record_has_a_tag_of_its_own_that_is_listed():
-    kinds = [kind for kind in vars(schema).values() if isinstance(getattr(kind, "tag", None), str)]
-    assert sorted(kind.tag for kind in kinds) == sorted(set(schema.TAGS))
+    names = {**vars(schema), **vars(peer_schema)}.values()
+    assert {kind.tag for kind in names if isinstance(getattr(kind, "tag", None), str)} == set(TAGS)
+    assert len(TAGS) == len(set(TAGS))
 
 
 def test_round_begin_has_the_keys_of_the_family(sample):

@@ -67,6 +67,7 @@ def test_the_payload_is_not_copied_on_reading() -> None:
 @example(b"\x7a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
 @example(b"\x80" * 30)
 def test_hostile_bytes_never_crash(buffer: bytes) -> None:
+    """Defect B4: frames were pickles; here they are a layout that either fits or is refused."""
     with contextlib.suppress(WireError):
         decode_frame(buffer)
 

@@ -254,6 +254,7 @@ def test_nobody_gets_more_peers_than_there_are_on_offer() -> None:
 
 
 def test_publications_are_found_by_round_as_long_as_their_holder_is_there(town: Town) -> None:
+    """Defect B10: the tracker looked under another key than peers reported, and refused what relays hold."""
     sets = {peer: tuple(Reference(Key(number, peer), ROOT) for number in (1, 2)) for peer in "ab"}
     for peer, published in sets.items():
         town.announce(peer, published=published)

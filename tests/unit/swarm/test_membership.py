@@ -207,6 +207,14 @@ def test_a_peer_is_banned_once():
     assert alone.tell(Misbehaved("a", "sent nonsense again")) == []
 
 
+def test_who_was_banned_first_is_forgotten_when_too_many_are():
+    """A name costs its bearer nothing: whoever errs under ever new ones must not fill our memory."""
+    alone = LonePeer(most_banned=2)
+    for peer in ("a", "b", "c"):
+        alone.tell(Misbehaved(peer, "sent nonsense"))
+    assert [alone.peer.welcomes(peer) for peer in ("a", "b", "c")] == [True, False, False]
+
+
 def test_a_full_house_sends_newcomers_away():
     alone = LonePeer(most_links=2)
     alone.link("a", "b")

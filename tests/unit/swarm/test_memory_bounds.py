@@ -17,6 +17,7 @@ from tests.unit.swarm.lone_peer import SOON_S, LonePeer, Weights, answer_all, as
 
 
 def test_a_peer_remembers_nothing_of_weights_that_only_others_speak_of():
+    """Defect B21: what a peer kept was counted in chunks, and at 200 it took no more, of any weights."""
     alone = LonePeer()
     alone.link("a")
     for round_index in range(200):

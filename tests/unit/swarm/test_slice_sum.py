@@ -59,6 +59,7 @@ def test_any_order_and_any_repetition_gives_the_same_bits(case: tuple[list[int],
 def test_a_chunk_is_final_exactly_once_when_the_last_contribution_came(
     case: tuple[list[int], list[tuple[str, int]]],
 ) -> None:
+    """Defect B23: every raw contribution was kept until the round was over."""
     chunks, arrivals = case
     total = SliceSum(SHAPE, chunks, NAMES)
     came: dict[int, set[str]] = {index: set() for index in chunks}

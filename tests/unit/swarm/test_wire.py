@@ -89,6 +89,7 @@ def test_receipts_survive_the_wire(given_receipts: tuple[msg.Receipt, ...]) -> N
 @given(st.binary(max_size=200))
 @example(b"\x0a\x00")
 def test_hostile_bytes_never_crash(buffer: bytes) -> None:
+    """Defect B4: messages were pickles; nothing that came off a socket is ever unpickled."""
     for decode in (decode_letter, decode_receipts):
         with contextlib.suppress(WireError):
             decode(buffer)

@@ -111,6 +111,7 @@ def test_nobody_waits_when_all_is_there(village: Make) -> None:
 
 
 def test_the_aggregate_is_tested_in_the_rounds_asked_for_and_at_the_end(village: Make) -> None:
+    """Defect B15: peers tested before they aggregated, and the last round was never exchanged."""
     town = village("ab", rounds=5, evaluation_interval=2)
     town.settle("a", "b")
     town.run()
@@ -175,6 +176,7 @@ def test_the_second_deadline_is_the_last(village: Make) -> None:
 
 
 def test_a_silent_peer_costs_one_deadline_and_is_expected_no_more(village: Make) -> None:
+    """Defect B17: with fewer participants than peers no round was ever complete."""
     town = village("abcd", rounds=4)
     town.settle(*"abcd")
     town.kill("d", at_s=1.5)  # in its second training
