@@ -6,14 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
+from fedswarm.records.peer_schema import PeerRound, PeerTestResult
 from fedswarm.records.schema import (
     ClientInfo,
     ExecutorJoin,
     ExecutorLost,
     Federation,
     JobConfig,
-    PeerRound,
-    PeerTestResult,
     RoundBegin,
     RoundSummary,
     Shutdown,
