@@ -12,7 +12,7 @@ import numpy as np
 from contributions import contribution, digest_of
 from network.scenarios import SEED
 from numpy.typing import NDArray
-from swarm_peer import JOB, member
+from swarm_peer import JOB, member, until_linked
 from trial.child import Child, Facts
 
 from fedswarm.swarm.chunks import chunk_bytes_for
@@ -93,11 +93,10 @@ def parts_of(members: dict[str, Facts]) -> list[Part]:
 
 
 async def link(node: PeerNode, members: dict[str, Facts]) -> None:
-    """Returns once this member is linked with all others."""
+    """Links this member with all others."""
     others = {host: facts["target"] for host, facts in members.items() if host != node.peer_id}
     node.feed(Introduced(tuple(Address(host, target) for host, target in others.items())))
-    while not others.keys() <= set(node.links):  # noqa: ASYNC110 - links stand without a word
-        await asyncio.sleep(0.01)
+    await until_linked(node, members)
 
 
 async def warm_up(node: PeerNode, members: dict[str, Facts]) -> None:

@@ -74,7 +74,7 @@ async def run_seed(options: argparse.Namespace, child: Child) -> None:
     async with member(options) as (node, target):
         members = await asyncio.to_thread(child.meet, target=target)
         await node.start(target, [target])
-        await link(node, members)
+        await until_linked(node, members)
         node.publish(manifest, data, spreading=Spreading.ANSWER if options.direct else Spreading.PUSH)
         await asyncio.to_thread(child.await_go)
         await asyncio.to_thread(child.await_stop)
@@ -87,7 +87,7 @@ async def run_peer(options: argparse.Namespace, child: Child) -> None:
         members = await asyncio.to_thread(child.meet, target=target)
         source = members[SEED]["target"]
         await node.start(target, [source])
-        await link(node, members)
+        await until_linked(node, members)
         manifest = read_manifest(options.manifest)
         await asyncio.to_thread(child.await_go)
         fetched = await node.fetch(manifest, source, swarm=not options.direct)
@@ -97,7 +97,7 @@ async def run_peer(options: argparse.Namespace, child: Child) -> None:
         report(child, node, fetched.vector)
 
 
-async def link(node: PeerNode, members: Mapping[str, Facts]) -> None:
+async def until_linked(node: PeerNode, members: Mapping[str, Facts]) -> None:
     """Returns when links to all other members stand, and so do the data streams that are opened along with them."""
     async with asyncio.timeout(LINKED_WITHIN_S):
         while len(node.links) < len(members) - 1:  # noqa: ASYNC110 - what is waited for tells nobody here
