@@ -7,7 +7,8 @@ Contenders run in turn over the same file and the same kind of links, every memb
 before the clock starts; it stops when the last peer has the whole file, verified. Over TCP nobody can come below 1.046
 times the bound, which knows no packet headers.
 
-Medians of interleaved runs; the last line is JSON, its ``ratio`` this project's.
+All members share this machine's processors: see ``cpu_s`` against the time taken, and ``--speed`` for links that leave
+them time. Medians of interleaved runs; the last line is JSON, its ``ratio`` this project's.
 """
 
 from __future__ import annotations
@@ -111,13 +112,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         np.random.default_rng(1).random(int(options.size_mb * MB) // 4, dtype=np.float32).tofile(data)
-        task = Task(links(options.scenario, options.peers), data, options.uplinks == "known")
+        task = Task(links(options.scenario, options.peers, options.speed), data, options.uplinks == "known")
         trials = {contender: partial(compete, contender, task) for contender in options.contenders}
         results = interleave(trials, options.runs)
         return {
             "scenario": options.scenario,
             "peers": options.peers,
             "uplinks": options.uplinks,
+            "speed": options.speed,
             "size_mb": options.size_mb,
             "runs": options.runs,
             "shaped_links": available() is None,
@@ -141,6 +143,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--peers", type=number_of_peers, default=8)
     options.add_argument("--scenario", choices=SCENARIOS, default="homogeneous")
     options.add_argument("--uplinks", choices=["known", "estimated"], default="estimated", help="by our peers")
+    options.add_argument(
+        "--speed", type=float, default=1.0, help="of all links; below 1 where processors, not links, are the limit"
+    )
     options.add_argument("--size-mb", type=float, default=20.0, help="10^6 bytes")
     options.add_argument("--runs", type=int, default=3, help="of each contender")
     options.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))

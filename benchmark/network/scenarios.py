@@ -20,13 +20,18 @@ _PEER_UP_MBPS: Final = {
 }
 
 
-def links(scenario: str, peers: int) -> dict[str, Rates]:
-    """The rates of the seed and of ``peer-1`` to ``peer-N``; the peers' uplinks repeat where there are few."""
+def links(scenario: str, peers: int, speed: float = 1.0) -> dict[str, Rates]:
+    """The rates of the seed and of ``peer-1`` to ``peer-N``; the peers' uplinks repeat where there are few.
+
+    All are multiplied by ``speed``.
+    """
+
+    def rates(up_mbps: int) -> Rates:
+        return Rates(round(speed * up_mbps * MBPS), round(speed * _DOWN_MBPS * MBPS))
+
     ups = _PEER_UP_MBPS[scenario]
-    rates = {SEED: Rates(_SEED_UP_MBPS[scenario] * MBPS, _DOWN_MBPS * MBPS)}
-    for number in range(peers):
-        rates[f"peer-{number + 1}"] = Rates(ups[number % len(ups)] * MBPS, _DOWN_MBPS * MBPS)
-    return rates
+    peers_rates = {f"peer-{number + 1}": rates(ups[number % len(ups)]) for number in range(peers)}
+    return {SEED: rates(_SEED_UP_MBPS[scenario]), **peers_rates}
 
 
 def peer_links(rates: Mapping[str, Rates]) -> Links:
