@@ -63,5 +63,5 @@ class Limits:
     """Chunks that arrived within this time are announced together."""
     have_pushed_every_s: float = 1.0
     """The same while the publisher pushes: nobody asks for anything that is not overdue."""
-    have_publisher_every_s: float = 0.15
+    have_publisher_every_s: float = 0.1
     """The same towards the publisher, who schedules by it."""
