@@ -7,7 +7,8 @@ schedule, so that nobody has to compute it. The rules:
 
 1. A chunk that was not sent yet goes to an *owner*, who relays it: the peer whose backlog, in seconds of its uplink, is
    the shortest, and below a bound. The backlog is what it was given and others do not hold yet. Whoever says that
-   nothing waits for its uplink gets another chunk in any case: its rate may be underrated.
+   nothing waits for its uplink gets another chunk in any case: its rate may be underrated. Who cannot tell its rate yet
+   gets two chunks to find it out.
 2. While all owners have enough to do, the publisher sends a chunk to all itself, to the peer furthest behind first.
 3. When every chunk has been given away, the publisher *steals*: it sends chunks itself that the owner with the longest
    backlog has not sent yet, the last ones first, and relieves the owner of them; only where waiting would take longer.
