@@ -125,8 +125,8 @@ def test_a_peer_that_joins_late_catches_up_and_takes_part(desk):
         assert newcomer.returncode == 0
     finally:
         newcomer.kill()
-    caught_up = told(desk, 7, "PEER_CAUGHT_UP")[-1]  # the others may have gone on meanwhile
-    assert caught_up["source"] in {"1", "2", "3", "4", "5", "6"}
+    # On a busy machine the others may have gone on meanwhile, and nobody be left to give it a model the second time.
+    assert {record["source"] for record in told(desk, 7, "PEER_CAUGHT_UP")} & {"1", "2", "3", "4", "5", "6"}
     assert told(desk, 7, "PEER_ROUND")[-1]["completed_round"] == 39
     assert told(desk, 1, "PEER_ROUND")[-1]["sources_complete"] == 6
     assert np.allclose(final_model(desk, 7), final_model(desk, 1), atol=1e-5)

@@ -79,8 +79,8 @@ async def test_a_caller_that_is_not_linked_delivers_nothing(town: Any, make_stra
     node = await town.node("p0")
     unlinked = make_stranger("unlinked", town.targets["p0"])
     call = unlinked.deliver()
-    await call.write(encode_frame(Key(1, "unlinked"), 0, False, b"payload"))
-    with pytest.raises(grpc.aio.AioRpcError, match="link first") as refused:
+    with pytest.raises(grpc.aio.AioRpcError, match="link first") as refused:  # as soon as one of both hears of it
+        await call.write(encode_frame(Key(1, "unlinked"), 0, False, b"payload"))
         await call.read()
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert node.traffic.wasted == 0
