@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from fedswarm.aggregation.grid import shares
 from fedswarm.rounds.ledger import Lease, LeaseLedger
@@ -26,6 +27,8 @@ from fedswarm.rounds.messages import (
 from fedswarm.rounds.plan import RoundPlan
 from fedswarm.rounds.rules import RoundRules, Verdict
 from fedswarm.training.task import BlockResult
+
+TEST_LEASES: Final = 8
 
 Cohort = tuple[int, ...]
 Blocks = tuple[int, ...]
@@ -102,6 +105,10 @@ class ActiveRound:
             missing = ClientReport(client, False, "the executor sent no report of this client")
             self.reports[client] = by_client.get(client, missing)
             self.trained_by[client] = lease.executor
+
+    def executor_of(self, client: int) -> str | None:
+        """Who trained a client, or is the only one who could; ``None`` while that is open."""
+        return self.trained_by.get(client) or (self._hosts.get(client) if self._rules.pinned else None)
 
     # Verdict and sums
 
@@ -225,6 +232,12 @@ class ActiveRound:
         for client in lease.piece if lease else ():
             self.reports[client] = ClientReport(client, False, reason, went_away=True)
         return lease is not None
+
+
+def pieces_of(blocks: int) -> list[Blocks]:
+    """The blocks of a test set in as many pieces as a test has leases, or fewer."""
+    size = max(1, -(-blocks // TEST_LEASES))
+    return [tuple(range(first, min(first + size, blocks))) for first in range(0, blocks, size)]
 
 
 class ActiveTest:

@@ -22,7 +22,6 @@ Rules to re-check when changing anything here:
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from typing import Final
 
@@ -35,7 +34,7 @@ from fedswarm.jobs.schema import Job
 from fedswarm.records import schema as records
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import story
-from fedswarm.rounds.active_round import ActiveRound, ActiveTest
+from fedswarm.rounds.active_round import ActiveRound, ActiveTest, pieces_of
 from fedswarm.rounds.exchange_choice import reduces_by_peers
 from fedswarm.rounds.feedback import feedback_on, introduce
 from fedswarm.rounds.messages import EndReason, Event, Instruction, Traffic
@@ -51,7 +50,6 @@ from fedswarm.selection.policies import make_selector
 
 # What an executor may fail, without delivering a sum in between, before it is sent away.
 MOST_STRIKES: Final = 3
-TEST_LEASES: Final = 8
 # A run does not wait longer than this for executors that are still missing after the last one that came: whoever comes
 # later takes part from then on.
 LATECOMERS_S: Final = 10.0
@@ -199,7 +197,7 @@ class RoundMachine:
         tests_due = last or self.round_index % self.job.evaluation.interval == 0
         if tests_due and self._tested != self.round_index:
             self._tested = self.round_index
-            self._test = ActiveTest(self.round_index, self._test_pieces(), self._ids)
+            self._test = ActiveTest(self.round_index, pieces_of(self.roster.test_blocks), self._ids)
         if last:
             self.phase = Phase.ROUND
             return self._advance(now_s)
@@ -247,11 +245,6 @@ class RoundMachine:
         skipped = self._skipping.skip(self.round_index, self.clock_s, reason, at_least_s)
         self.clock_s = skipped.clock_to_s
         return msg.WriteRecord(skipped)
-
-    def _test_pieces(self) -> list[tuple[int, ...]]:
-        blocks = range(self.roster.test_blocks)
-        size = max(1, math.ceil(len(blocks) / TEST_LEASES))
-        return [tuple(blocks[start : start + size]) for start in range(0, len(blocks), size)]
 
     def _issue(self, now_s: float) -> list[Instruction]:
         if self.phase is not Phase.ROUND:

@@ -166,7 +166,9 @@ def _outcome(active: ActiveRound, client: int, status: Status, predicted_utility
     times = _times_of(active, client)
     report = active.reports.get(client)
     if report is None:
-        return ClientOutcome(times, status=status, predicted_utility=predicted_utility)
+        return ClientOutcome(
+            times, status=status, predicted_utility=predicted_utility, executor_id=active.executor_of(client)
+        )
     return ClientOutcome(
         times=times,
         status=status,
@@ -175,5 +177,5 @@ def _outcome(active: ActiveRound, client: int, status: Status, predicted_utility
         loss=report.moving_loss,
         samples=report.trained_samples,
         delta_norm=report.delta_norm,
-        executor_id=active.trained_by.get(client),
+        executor_id=active.executor_of(client),
     )

@@ -61,6 +61,10 @@ class Neighbour:
     """Whether it stalled for so long that only a sign from itself has it asked again."""
     backlog_bytes: int = 0
     """What waits for its uplink, as it says."""
+    told_bps: int = 0
+    """How fast we told it that our uplink is."""
+    charged_us: bool = False
+    """Whether it gave us chunks to relay since it was last told what waits for our uplink."""
     news: dict[Key, list[int]] = field(default_factory=dict)
     """Chunks that arrived here and it was not told of yet."""
     strays: int = 0

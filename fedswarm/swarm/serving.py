@@ -50,8 +50,6 @@ class Serving:
         limits = state.limits
         self._choker = Choker(limits.upload_slots, limits.optimistic_rechokes, state.seed, state.me.peer)
         self._taken_bytes: dict[str, int] = {}
-        self._told_bps = 0
-        self._charged_since_told = False
         self._pushes: dict[Key, RelayPush] = {}
         self._seedings: dict[Key, SuperSeeding] = {}
 
@@ -135,19 +133,19 @@ class Serving:
         neighbour.news = {}
 
     def _tell_load(self, publisher: Neighbour) -> None:
-        self._told_bps = self._uploads.uplink.bps
-        self._charged_since_told = False
-        self._state.say(publisher, Load(self._told_bps, self._uploads.backlog_bytes))
+        publisher.told_bps = self._uploads.uplink.bps
+        publisher.charged_us = False
+        self._state.say(publisher, Load(publisher.told_bps, self._uploads.backlog_bytes))
 
     def _tell_publishers(self) -> None:
         """Who charges us with relaying hears at once how fast we turn out to be, and that we are through with it."""
-        changed = abs(self._uploads.uplink.bps - self._told_bps) > WORTH_TELLING * self._told_bps
-        idles = self._charged_since_told and not self._uploads.backlog_bytes
-        if not changed and not idles:
-            return
+        bps, idles = self._uploads.uplink.bps, not self._uploads.backlog_bytes
         publishers = {content.manifest.publisher for content in self._state.contents.values() if content.duties}
-        for neighbour in [self._state.neighbours[name] for name in sorted(publishers & self._state.neighbours.keys())]:
-            self._tell_load(neighbour)
+        for name in sorted(publishers & self._state.neighbours.keys()):
+            publisher = self._state.neighbours[name]
+            changed = abs(bps - publisher.told_bps) > WORTH_TELLING * publisher.told_bps
+            if changed or (idles and publisher.charged_us):
+                self._tell_load(publisher)
 
     # ---- who wants it ---------------------------------------------------------------------------------------------
 
@@ -347,7 +345,8 @@ class Serving:
         if content is None or not index < content.manifest.chunks or not content.held.bits[index]:
             return
         content.duties.add(index)
-        self._charged_since_told = True
+        if publisher := self._state.neighbours.get(key.publisher):
+            publisher.charged_us = True
         for neighbour in self._state.neighbours.values():
             if key in neighbour.wanted_here:
                 self._relay(neighbour, content, (index,))

@@ -21,7 +21,7 @@ from fedswarm.swarm.wire import MAX_MESSAGES, encode_receipts
 from services.peer.deliveries import CALLER_KEY
 from services.peer.link import let_finish
 from services.peer.links import Links
-from services.peer.pacing import Spacing
+from services.peer.spacing import Spacing
 from services.peer.traffic import Meter
 
 

@@ -12,7 +12,7 @@ import grpc
 from fedswarm.errors import WireError
 from fedswarm.swarm.messages import Goodbye, Hello, Message
 from fedswarm.swarm.wire import MAX_MESSAGES, decode_letter, encode_letter
-from services.peer.pacing import Spacing
+from services.peer.spacing import Spacing
 from services.peer.traffic import Meter
 
 FAREWELL_S: Final = 0.2

@@ -207,9 +207,8 @@ def test_in_deployment_the_first_k_real_clients_count_and_times_are_measured(tmp
     assert [len(record["completed"]) for record in rounds] == [2] * 4
     assert all(0 < record["duration"] <= record["wall_s"] for record in rounds)
     clients = [client for record in outcome.records("CLIENT_INFO") for client in record["clients"].items()]
-    counted = [(number, client) for number, client in clients if client["status"] == "c"]
-    assert {(number, client["executor_id"]) for number, client in counted} <= {("0", "1"), ("1", "2"), ("2", "3")}
-    assert all(client["t_dl"] > 0 and client["t_comp"] > 0 for _, client in counted)
+    assert {(number, client["executor_id"]) for number, client in clients} == {("0", "1"), ("1", "2"), ("2", "3")}
+    assert all(client["t_dl"] > 0 and client["t_comp"] > 0 for _, client in clients if client["status"] == "c")
 
 
 def test_a_killed_executor_changes_nothing_but_the_log(tmp_path: Path, undisturbed: Outcome) -> None:

@@ -28,8 +28,11 @@ def split(count=300):
 
 
 def network(*last):
-    torch.manual_seed(5)
-    return nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), *last, nn.Linear(6, 3)).eval()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), *last, nn.Linear(6, 3)).eval()
+    draws = torch.Generator().manual_seed(5)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3, generator=draws)
+    return model
 
 
 class Named(nn.Sequential):

@@ -328,6 +328,9 @@ class Village:
         """When the last peer finished."""
         return max(at_s for villager in self.all.values() for at_s in villager.said_at(Finish))
 
+    def models(self, names: str) -> list[np.ndarray]:
+        return [self.all[name].model for name in names]
+
     def finished(self) -> set[str]:
         return {name for name, phase in self.phases.items() if phase is Phase.DONE}
 

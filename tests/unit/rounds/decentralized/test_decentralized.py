@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 
 from fedswarm.rounds.peer_steps import (
     Aggregate,
-    CatchUp,
-    FetchModel,
     Finish,
-    ModelFetched,
-    ModelLost,
-    ModelOffered,
-    Started,
     Train,
-    UpdateOffered,
 )
 
 Make = Callable[..., Any]
@@ -32,10 +25,6 @@ def ring(names: str) -> Callable[[str, str], bool]:
 
 def line(names: str) -> Callable[[str, str], bool]:
     return lambda one, other: abs(names.index(one) - names.index(other)) == 1
-
-
-def models(town: Any, names: str) -> list[np.ndarray]:
-    return [town.all[name].model for name in names]
 
 
 def all_equal(vectors: list[np.ndarray]) -> bool:
@@ -61,7 +50,7 @@ def test_peers_compute_what_an_aggregator_would(village: Make, names: str) -> No
     town.settle(*names)
     town.run()
     assert town.finished() == set(names)
-    assert all_equal(models(town, names))
+    assert all_equal(town.models(names))
     assert np.allclose(town.all["a"].model, federated_averaging(town, names, 3), atol=1e-6)
 
 
@@ -85,7 +74,7 @@ def test_neighbours_average_with_neighbours_alone(village: Make, shape: Any) -> 
         assert [set(order.others) for order in villager.orders] == [
             {other for other in "abcdef" if linked(villager.name, other)}
         ] * 3
-    assert not all_equal(models(town, "abcdef"))
+    assert not all_equal(town.models("abcdef"))
 
 
 def test_a_peer_of_neighbours_waits_for_its_first_link(village: Make) -> None:
@@ -222,100 +211,9 @@ def test_a_third_of_the_peers_dies_and_the_rest_goes_on_learning(village: Make) 
     town.run()
     assert town.finished() == set("abde")
     for half in ("ab", "de"):
-        assert all_equal(models(town, half))
+        assert all_equal(town.models(half))
         wishes = np.average([town.wishes[n] for n in half], axis=0, weights=[town.samples[n] for n in half])
         assert np.abs(town.all[half[0]].model - wishes).max() < 0.25 * np.abs(wishes).max()
-
-
-def test_a_late_peer_takes_over_the_model_and_joins_the_next_round(village: Make) -> None:
-    town = village("abcd", rounds=8)
-    town.settle("a", "b", "c")
-    town.settle("d", founders="abc", at_s=3.4)
-    town.run()
-    assert town.finished() == set("abcd")
-    (caught_up,) = town.all["d"].caught_up
-    assert (caught_up.left_round, caught_up.round) in [(0, 4), (0, 5)] and caught_up.source in "abc"
-    assert np.allclose(models(town, "abc"), town.all["d"].model, atol=1e-6)
-    assert "d" in town.all["a"].orders[-1].others
-
-
-def test_who_hears_how_far_the_others_are_before_it_begins_trains_nothing_in_vain(village: Make) -> None:
-    town = village("ab")
-    town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
-    machine.handle(UpdateOffered("b", 2, 20), 0.0)
-    machine.handle(ModelOffered("b", 2), 0.0)
-    (fetch,) = machine.handle(Started(), 0.1)
-    assert isinstance(fetch, FetchModel) and (fetch.peer, fetch.exchange) == ("b", 2)
-
-
-def test_a_model_that_its_owner_has_forgotten_meanwhile_is_not_waited_for(village: Make) -> None:
-    town = village("ab", rounds=9)
-    town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
-    machine.handle(UpdateOffered("b", 2, 20), 0.0)
-    machine.handle(ModelOffered("b", 2), 0.0)
-    machine.handle(Started(), 0.0)
-    assert machine.handle(ModelOffered("b", 3), 0.1) == []  # the one before the last is still to be had
-    (fetch,) = machine.handle(ModelOffered("b", 4), 0.2)
-    assert isinstance(fetch, FetchModel) and fetch.exchange == 4
-    assert machine.handle(ModelLost("b", 2), 0.3) == []
-    assert machine.handle(ModelFetched("b", 2), 0.3) == []
-    caught_up, *_ = machine.handle(ModelFetched("b", 4), 0.4)
-    assert caught_up == CatchUp("b", 0, 4)
-
-
-def test_who_lags_by_a_moment_is_waited_for_in_the_next_exchange(village: Make) -> None:
-    """``b`` begins when ``a`` has given up on it, and would be late for every exchange."""
-    town = village("ab", rounds=4, quorum=0.0)
-    town.settle("a", founders="ab")
-    town.settle("b", founders="ab", at_s=10.05)
-    town.run()
-    assert [order.others for order in town.all["a"].orders] == [("b",)] * 4
-    assert town.all["a"].orders[0].total_weight == 20 and town.all["a"].orders[1].total_weight == 30
-    assert np.allclose(town.all["a"].model, town.all["b"].model, atol=1e-6)
-
-
-def test_nobody_stops_for_a_late_peer(village: Make) -> None:
-    town = village("abcd", rounds=8)
-    town.settle("a", "b", "c")
-    town.settle("d", founders="abc", at_s=3.4)
-    town.all["d"].train_s = 3.0
-    town.run(until_s=6.4)
-    assert min(len(town.all[name].rounds) for name in "abc") == 6
-
-
-def test_a_peer_that_fell_behind_goes_on_with_the_others(village: Make) -> None:
-    town = village("abc", rounds=8, deadline_s=2.0, quorum=0.0)
-    town.settle("a", "b", "c")
-    town.all["a"].train_s = 7.5
-    town.after(7.0, lambda: setattr(town.all["a"], "train_s", 1.0))
-    town.run()
-    assert town.finished() == set("abc")
-    assert len(town.all["a"].caught_up) == 1
-    assert town.all["a"].rounds[-1] == 7
-    assert np.allclose(models(town, "abc"), town.all["a"].model, atol=1e-6)
-
-
-def test_who_comes_after_the_end_takes_over_the_final_model(village: Make) -> None:
-    town = village("abc", rounds=2, deadline_s=5.0)
-    town.settle("a", "b", founders="abc")
-    town.all["b"].train_s = 4.0
-    town.kill("b", at_s=13.0)
-    town.settle("c", founders="abc", at_s=12.0)
-    town.run()
-    assert "c" in town.finished() and town.all["c"].tested[-1] == 2
-
-
-def test_where_no_model_can_be_had_a_late_peer_goes_on_with_its_own(village: Make) -> None:
-    town = village("abc", rounds=12, deadline_s=2.0)
-    town.settle("a", "b")
-    town.settle("c", founders="ab", at_s=3.4)
-    town.models_travel = False
-    town.run()
-    assert town.finished() == set("abc")
-    assert [caught_up.source for caught_up in town.all["c"].caught_up] == [""]
-    assert np.allclose(town.all["a"].model, town.all["c"].model, atol=1e-6)
 
 
 # ---- consensus, refusals, farewell --------------------------------------------------------------------------------
@@ -331,7 +229,7 @@ def test_consensus_makes_all_equal_where_chunks_were_missed(village: Make) -> No
     firsts = [town.all[name].aggregates[0] for name in "abcd"]
     assert not all_equal(firsts)
     assert all_equal([town.all[name].aggregates[3] for name in "abcd"])
-    assert all_equal(models(town, "abcd"))
+    assert all_equal(town.models("abcd"))
 
 
 def test_consensus_is_the_plain_mean_of_models(village: Make) -> None:
