@@ -22,7 +22,8 @@ def deployed_job(**changes: Any) -> Job:
 @pytest.mark.parametrize("participants", [5, 3])
 def test_deployed_clients_train_on_their_own_executor_only(participants: int) -> None:
     """Known also of stragglers that have not reported when the round ends."""
-    rehearsal = DeployedRehearsal(deployed_job(selection={"participants": participants}), seed=0)
+    selection = {"participants": participants, "overcommitment": 5 / participants}
+    rehearsal = DeployedRehearsal(deployed_job(selection=selection), seed=0)
     rehearsal.run()
     for info in rehearsal.tagged(records.ClientInfo):
         assert all(o.executor_id == f"e{client}" for client, o in info.clients.items())

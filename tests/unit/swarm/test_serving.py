@@ -194,6 +194,19 @@ def test_the_publisher_hears_at_once_when_what_it_charged_us_with_is_sent():
     assert said(alone.wait(0.01), "source", Load) == []
 
 
+def test_each_publisher_that_charged_us_hears_how_fast_we_are():
+    mine, other = Weights("source"), Weights("other")
+    alone = relay(mine, "a", uplink_bps=7_000_000)
+    alone.fetch(other)
+    alone.link("other")
+    for peer in ("other", "a"):
+        alone.hear(peer, Interested(other.key))
+    alone.frame("source", mine, 0, relay=True)
+    alone.frame("other", other, 0, relay=True)
+    out = alone.receipt("a", mine, 0)
+    assert said(out, "source", Load) == said(out, "other", Load) != []
+
+
 def test_nobody_is_told_of_chunks_that_it_holds_or_sent():
     weights = Weights("source")
     alone = relay(weights, "holder", "sender", "other")
