@@ -35,7 +35,7 @@ lint: setup-dev ## Style, types and the laws of the house
 	$(BIN)/lint-imports
 
 test: lint ## Everything that must hold before a commit
-	$(BIN)/python -m pytest -m "not long" -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal
 
 test-long: setup-dev ## The slower tests
 	$(BIN)/python -m pytest -m long

@@ -32,6 +32,7 @@ uint32 = st.integers(0, 2**32 - 1)
 uint64 = st.integers(0, 2**64 - 1)
 chunk = st.integers(0, 4 * 1024 * 1024 - 1)
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+sources = names.filter(lambda name: not name.startswith("/"))  # before the slash is the publisher
 keys = st.builds(Key, uint32, names)
 addresses = st.builds(msg.Address, names, names)
 indices = st.lists(chunk, max_size=20).map(tuple)
@@ -52,7 +53,7 @@ def runs_from(gaps: list[tuple[int, int]]) -> msg.Runs:
 
 
 runs = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), max_size=20).map(runs_from)
-offers = st.builds(msg.Offer, st.builds(manifest, source=names, importance=st.sampled_from([b"", b"\x07"])))
+offers = st.builds(msg.Offer, st.builds(manifest, source=sources, importance=st.sampled_from([b"", b"\x07"])))
 messages = st.one_of(
     st.builds(msg.Hello, uint32, names, addresses, uint64),
     offers,
