@@ -42,13 +42,18 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class FrameArrived:
-    """A linked peer sent a chunk, asked for or not, right or wrong. ``relay``: it is ours to pass on to all others."""
+    """A linked peer sent a chunk, asked for or not, right or wrong.
+
+    ``relay``: it is ours to pass on to all others; ``more``: other frames came with it and are told of next, so that
+    what is to be sent now can be decided after the last of them.
+    """
 
     peer: str
     key: Key
     index: int
     payload: bytes | memoryview
     relay: bool
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

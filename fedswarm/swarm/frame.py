@@ -1,7 +1,8 @@
 """Frames: chunks as they travel, encoded by hand around their raw bytes.
 
 protobuf copies a ``bytes`` field on the way in and again on the way out. A frame is written and read here instead, as
-the same bytes a generated ``Frame`` would give, with the payload last and never copied on reading.
+the same bytes a generated ``Frames`` with one ``Frame`` would give, with the payload last and never copied on reading.
+Several frames travel as one message: their encodings, one after the other, are the ``Frames`` of all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _SOURCE: Final = 2 << 3 | _BYTES
 _INDEX: Final = 3 << 3 | _VARINT
 _RELAY: Final = 4 << 3 | _VARINT
 _PAYLOAD: Final = 15 << 3 | _BYTES
+_FRAME: Final = 1 << 3 | _BYTES  # in Frames
+
+MAX_FRAMES: Final = 1024
+"""Most frames in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Frame:
 
 
 def encode_frame(key: Key, index: int, relay: bool, payload: bytes | memoryview) -> bytes:
-    """The wire form of a chunk: one copy of ``payload`` behind a short header.
+    """The wire form of a chunk, ``Frames`` with this one: one copy of ``payload`` behind a short header.
 
     As proto3 has it, fields that are zero or empty are left out.
     """
@@ -50,12 +55,25 @@ def encode_frame(key: Key, index: int, relay: bool, payload: bytes | memoryview)
         header += bytes((_RELAY, 1))
     if len(payload):
         header += bytes((_PAYLOAD,)) + _varint(len(payload))
-    return b"".join((header, payload))
+    return b"".join((bytes((_FRAME,)), _varint(len(header) + len(payload)), header, payload))
 
 
-def decode_frame(buffer: bytes) -> Frame:
-    """Reads any legal ``Frame`` message; raises :class:`WireError` for anything else or a payload over 4 MiB."""
+def decode_frames(buffer: bytes) -> list[Frame]:
+    """Reads any legal ``Frames`` message; raises :class:`WireError` for anything else, or a payload over 4 MiB."""
     view = memoryview(buffer)
+    frames: list[Frame] = []
+    at = 0
+    while at < len(view):
+        tag, at = _read_varint(view, at)
+        _, body, at = _read_value(view, at, tag)
+        if tag == _FRAME:
+            frames.append(_decode_frame(body))
+        if len(frames) > MAX_FRAMES:
+            raise WireError(f"a message holds more than {MAX_FRAMES} frames")
+    return frames
+
+
+def _decode_frame(view: memoryview) -> Frame:
     round_index, source, index, relay, payload = 0, "", 0, False, view[:0]
     at = 0
     while at < len(view):

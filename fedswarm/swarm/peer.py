@@ -237,6 +237,8 @@ class Peer:
             self._serving.announce(content, event.index, neighbour.name)
         if event.relay and neighbour.name == event.key.publisher:
             self._serving.take_duty(event.key, event.index)
+            if not event.more:
+                self._serving.upload()
         if content is not None:
             self._fetching.go_on(content, neighbour)
 

@@ -15,7 +15,9 @@ schedule, so that nobody has to compute it. The rules:
 4. What nobody is charged with (an owner left, a peer joined late), or an owner neglects, the publisher sends itself, at
    the very end: peers get such chunks from one another in the meantime.
 
-More important chunks are given away first.
+More important chunks are given away first. Chunks go out several at a time, for messages cost more than bytes, but an
+owner is given no more at once than it has waiting already, and fewer as the end comes near: what is given together is
+passed on one after the other.
 """
 
 from __future__ import annotations
@@ -41,14 +43,17 @@ AUDIENCE_WAIT_S: Final = 0.25
 MOST_WHILE_WAITING: Final = 2
 MOST_WHILE_UNKNOWN: Final = 2
 LEAST_BACKLOG_S: Final = 0.4
+TRAINS_IN_BACKLOG: Final = 3
+TAIL_CHUNKS: Final = 2
+"""Chunks go out one by one when fewer than this are left for each peer, two by two below twice as many, and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A frame the publisher is to send: to whom, whether that peer relays it, and whom it relieves of it."""
+    """Chunks the publisher is to send: to whom, whether that peer relays them, and whom it relieves of them."""
 
     peer: str
-    index: int
+    indices: tuple[int, ...]
     relay: bool
     relieved: str | None
 
@@ -152,45 +157,73 @@ class RelayPush:
 
     # ---- the schedule ---------------------------------------------------------------------------------------------
 
-    def next(self, able: set[str], own_bps: int, audience: int, now_s: float) -> Push | None:
-        """What the publisher should send now, to one of the peers ``able`` to take a frame; ``None`` to wait.
+    def next(self, able: set[str], own_bps: int, audience: int, most: int, now_s: float) -> Push | None:
+        """What the publisher should send now, to one of the peers ``able`` to take frames; ``None`` to wait.
 
         ``audience`` is how many peers may want the weights in the end: the first that come must not be given as much
-        to do as if they were the last, nor what is to be sent to all.
+        to do as if they were the last, nor what is to be sent to all. ``most`` chunks may go out together.
         """
         self._own_bps = own_bps
-        push = self._give_away(able, audience, now_s)
+        most = min(most, 1 + len(self._ungiven) // (TAIL_CHUNKS * max(1, len(self._members))))
+        push = self._give_away(able, audience, most, now_s)
         if push is None and self._knows_all(audience, now_s):
-            push = self._send_own(able) or self._steal(able) or self._rest(able, now_s)
+            push = self._send_own(able, most) or self._steal(able) or self._rest(able, now_s)
         if push is not None:
-            self._members[push.peer].coming.add(push.index)
+            self._members[push.peer].coming.update(push.indices)
         return push
 
-    def _give_away(self, able: set[str], audience: int, now_s: float) -> Push | None:
-        while self._ungiven and self._members and not self._lacking[self._ungiven[0]]:
-            self._ungiven.popleft()  # all have it from elsewhere, say from before their publisher came back
-        if not self._ungiven:
+    def _give_away(self, able: set[str], audience: int, most: int, now_s: float) -> Push | None:
+        index = self._next_ungiven()
+        if index is None:
             return None
-        index = self._ungiven[0]
         limit_s = self._backlog_limit_s(audience)
         waiting = not self._complete(audience, now_s)
-        best: tuple[float, str] | None = None
-        for peer, member in self._members.items():
-            if peer not in able or member.held.bits[index] or index in member.coming:
-                continue
-            backlog_s = self._backlog_s(member, audience)
-            work_s = 8 * self._manifest.chunk_size(index) * (audience - 1) / self._bps(member)
-            if member.uplink_bps or member.idle:
-                has_room = not backlog_s or member.idle or backlog_s + work_s <= limit_s
-            else:
-                has_room = len(member.duties) < MOST_WHILE_UNKNOWN
-            if has_room and not (waiting and len(member.duties) >= MOST_WHILE_WAITING):
-                best = min(best or (backlog_s, peer), (backlog_s, peer))
-        if best is None:
+        rooms = {
+            peer: self._room(self._members[peer], limit_s, audience, most) for peer in self._members if peer in able
+        }
+        ready = [
+            (self._backlog_s(self._members[peer], audience), peer)
+            for peer, room in rooms.items()
+            if room
+            and self._takes(peer, index)
+            and not (waiting and len(self._members[peer].duties) >= MOST_WHILE_WAITING)
+        ]
+        if not ready:
             return None
-        self._ungiven.popleft()
-        self._charge(best[1], index, now_s)
-        return Push(best[1], index, relay=True, relieved=None)
+        _, peer = min(ready)
+        indices: list[int] = []
+        most = 1 if waiting else min(most, rooms[peer])
+        while index is not None and len(indices) < most and self._takes(peer, index):
+            self._charge(peer, self._ungiven.popleft(), now_s)
+            indices.append(index)
+            index = self._next_ungiven()
+        return Push(peer, tuple(indices), relay=True, relieved=None)
+
+    def _next_ungiven(self) -> int | None:
+        """The chunk to be given away next: some have it from elsewhere, say from before their publisher came back."""
+        while self._ungiven and self._members and not self._lacking[self._ungiven[0]]:
+            self._ungiven.popleft()
+        return self._ungiven[0] if self._ungiven and self._members else None
+
+    def _takes(self, peer: str, index: int) -> bool:
+        """Whether a peer can be given a chunk: it neither holds it nor was sent it."""
+        member = self._members[peer]
+        return not member.held.bits[index] and index not in member.coming
+
+    def _room(self, member: _Member, limit_s: float, audience: int, most: int) -> int:
+        """How many chunks an owner is to be given at once, if any.
+
+        Not before there is room for a good part of the limit, for else they would go out one by one; and no more than
+        wait there, so that at the start everybody soon has something to pass on.
+        """
+        if not member.uplink_bps and not member.idle:
+            return int(len(member.duties) < MOST_WHILE_UNKNOWN)
+        backlog_s = self._backlog_s(member, audience)
+        work_s = 8 * self._manifest.chunk_bytes * max(1, audience - 1) / self._bps(member)
+        together = max(1, min(most, int(limit_s / work_s / TRAINS_IN_BACKLOG)))
+        if backlog_s and not member.idle and backlog_s + together * work_s > limit_s:
+            return 0
+        return max(1, min(together, int(backlog_s / work_s)))
 
     def _charge(self, peer: str, index: int, now_s: float) -> None:
         """A peer becomes the owner of a chunk that it does not hold yet."""
@@ -216,14 +249,16 @@ class RelayPush:
         left_bits = 8 * self._manifest.chunk_bytes * self._copies_lacking * max(1.0, audience / peers)
         return min(self._limits.owner_backlog_s, max(LEAST_BACKLOG_S, left_bits / bps / 2))
 
-    def _send_own(self, able: set[str]) -> Push | None:
+    def _send_own(self, able: set[str], most: int) -> Push | None:
         self._own = [index for index in self._own if self._lacks(index, self._members)]
         while self._ungiven and able and not any(self._lacks(index, able) for index in self._own):
-            self._own.append(self._ungiven.popleft())
+            self._own += [self._ungiven.popleft() for _ in range(min(most, len(self._ungiven)))]
         for index in self._own:
             lacking = self._lacks(index, able)
             if lacking:
-                return Push(self._furthest_behind(lacking), index, relay=False, relieved=None)
+                peer = self._furthest_behind(lacking)
+                indices = [other for other in self._own if self._takes(peer, other)]
+                return Push(peer, tuple(indices[:most]), relay=False, relieved=None)
         return None
 
     def _steal(self, able: set[str]) -> Push | None:
@@ -238,7 +273,7 @@ class RelayPush:
                     break
                 lacking = self._lacks(index, able)
                 if lacking and self._members[owner].held.bits[index]:
-                    return Push(self._furthest_behind(lacking), index, relay=False, relieved=owner)
+                    return Push(self._furthest_behind(lacking), (index,), relay=False, relieved=owner)
         return None
 
     def _rest(self, able: set[str], now_s: float) -> Push | None:
@@ -249,7 +284,7 @@ class RelayPush:
         for index in np.flatnonzero(self._lacking > 0).tolist():
             lacking = self._lacks(index, able) if index not in charged else []
             if lacking:
-                return Push(self._furthest_behind(lacking), index, relay=False, relieved=None)
+                return Push(self._furthest_behind(lacking), (index,), relay=False, relieved=None)
         return None
 
     def next_term_s(self, now_s: float) -> float | None:

@@ -340,7 +340,7 @@ class Serving:
     # ---- sending --------------------------------------------------------------------------------------------------
 
     def take_duty(self, key: Key, index: int) -> None:
-        """A chunk is ours to pass on, also when it came by another way before."""
+        """A chunk is ours to pass on, also when it came by another way before; :meth:`upload` is for the caller."""
         content = self._served(key)
         if content is None or not index < content.manifest.chunks or not content.held.bits[index]:
             return
@@ -350,7 +350,6 @@ class Serving:
         for neighbour in self._state.neighbours.values():
             if key in neighbour.wanted_here:
                 self._relay(neighbour, content, (index,))
-        self.upload()
 
     def _relay(self, neighbour: Neighbour, content: Content, indices: Iterable[int]) -> None:
         """Sends chunks that are ours to pass on to somebody who wants these weights, unless it holds them."""
@@ -366,9 +365,9 @@ class Serving:
         """Sends as much as may be under way: what waits first, then what a push has to give."""
         now_s = self._state.now_s
         self._uploads.look_for_stalled(now_s)
-        while (departure := self._uploads.next(now_s)) is not None:
-            chunk = departure.chunk
-            self._state.out.append(Deliver(departure.peer, chunk.key, chunk.index, departure.relay))
+        while departures := self._uploads.next(now_s):
+            for peer, chunk, relay in departures:
+                self._state.out.append(Deliver(peer, chunk.key, chunk.index, relay))
         for key, push in self._pushes.items():
             self._push(self._state.contents[key], push)
         instants = [self._uploads.wake_s(now_s), *(push.next_term_s(now_s) for push in self._pushes.values())]
@@ -377,15 +376,17 @@ class Serving:
             self._state.agenda.put(min(due), UPLOAD)
 
     def _push(self, content: Content, push: RelayPush) -> None:
-        now_s, size_bytes = self._state.now_s, content.manifest.chunk_bytes
-        while able := self._uploads.able(push.members, size_bytes, now_s):
-            choice = push.next(set(able), self._uploads.uplink.bps, len(self._state.neighbours), now_s)
+        now_s, chunk_bytes = self._state.now_s, content.manifest.chunk_bytes
+        train_bytes = self._uploads.train_bytes(chunk_bytes)
+        while able := self._uploads.able(dict.fromkeys(push.members, train_bytes), now_s):
+            audience, most = len(self._state.neighbours), train_bytes // chunk_bytes
+            choice = push.next(set(able), self._uploads.uplink.bps, audience, most, now_s)
             if choice is None:
                 return
             owner = self._state.neighbours.get(choice.relieved or "")
             if owner is not None:
-                self._state.say(owner, Relieve(content.key, choice.peer, (choice.index,)))
-            chunk = Chunk(content.key, choice.index)
-            size = content.manifest.chunk_size(choice.index)
-            self._uploads.depart(choice.peer, chunk, size, now_s, relay=choice.relay)
-            self._state.out.append(Deliver(choice.peer, content.key, choice.index, choice.relay))
+                self._state.say(owner, Relieve(content.key, choice.peer, choice.indices))
+            for index in choice.indices:
+                chunk, size = Chunk(content.key, index), content.manifest.chunk_size(index)
+                self._uploads.depart(choice.peer, chunk, size, now_s, relay=choice.relay)
+                self._state.out.append(Deliver(choice.peer, content.key, index, choice.relay))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.errors import WireError
+from fedswarm.swarm.chunks import MIB
 from fedswarm.swarm.frame import encode_frame
 from fedswarm.swarm.manifest import Key, Manifest, bytes_of
+
+_REMEMBERED_BYTES: Final = MIB
 
 
 class Holding:
@@ -52,7 +56,7 @@ class ChunkStore:
 
     def __init__(self) -> None:
         self._holdings: dict[Key, Holding] = {}
-        self._last: tuple[tuple[Key, int, bool], bytes] | None = None
+        self._lately: OrderedDict[tuple[Key, int, bool], bytes] = OrderedDict()
 
     def publish(self, manifest: Manifest, data: NDArray[Any]) -> None:
         """Serves ``data`` (not copied: leave it unchanged until forgotten) as the source.
@@ -85,17 +89,19 @@ class ChunkStore:
     def frame(self, key: Key, index: int, relay: bool) -> bytes | None:
         """The encoded frame of a chunk, or ``None`` if it is not held.
 
-        The last one made is remembered, because a relay sends the same frame to everybody at once.
+        The last ones made are remembered, because a relay sends the same frames to everybody, one after the other.
         """
         name = (key, index, relay)
-        if self._last is not None and self._last[0] == name:
-            return self._last[1]
+        if name in self._lately:
+            return self._lately[name]
         holding = self._holdings.get(key)
         payload = None if holding is None else holding.payload(index)
         if payload is None:
             return None
-        self._last = (name, encode_frame(key, index, relay, payload))
-        return self._last[1]
+        frame = self._lately[name] = encode_frame(key, index, relay, payload)
+        while len(self._lately) > max(1, _REMEMBERED_BYTES // len(frame)):
+            self._lately.popitem(last=False)
+        return frame
 
     def chunk_size(self, key: Key, index: int) -> int:
         """Bytes in a chunk of weights that are held in part at least."""
@@ -104,7 +110,7 @@ class ChunkStore:
     def forget(self, key: Key) -> None:
         """Drops a set of weights, if held."""
         self._holdings.pop(key, None)
-        self._last = None
+        self._lately.clear()
 
     def keys(self) -> list[Key]:
         """What is held, wholly or in part."""

@@ -8,15 +8,18 @@
 4. The neighbour that is furthest behind goes first, then the one served longest ago: with ties broken by order the mean
    peer is served well and the last one badly.
 5. Token buckets cap the rate, for all together and for each neighbour; who waits for tokens holds nobody up but itself.
+6. Frames for one neighbour leave in *trains*, as many as a small fraction of a second of our uplink holds: what leaves
+   together travels as one message, and messages cost more than bytes.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from fedswarm.swarm.chunks import KIB
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key
 from fedswarm.swarm.token_bucket import TokenBucket
@@ -25,6 +28,8 @@ from fedswarm.swarm.uplink import Flight, UplinkEstimate
 MOST_WAITING: Final = 16_384
 FEWEST_FRAMES: Final = 2
 PATIENCE_S: Final = 3.0
+TRAIN_S: Final = 0.04
+MOST_TRAIN_BYTES: Final = 128 * KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Uploads:
         self._behind = behind
         self._cap = cap
         self._cap_each = cap_each
+        self._capped = cap is not None or (cap_each is not None and cap_each() is not None)
         self._queues: dict[str, _Queue] = {}
         self._served = 0
 
@@ -176,19 +182,28 @@ class Uploads:
 
     # ---- what is under way ----------------------------------------------------------------------------------------
 
-    def able(self, peers: Iterable[str], size_bytes: int, now_s: float) -> list[str]:
-        """Those of these neighbours for whom a frame of this size may leave now."""
-        window = self._window_bytes(size_bytes)
-        if sum(q.flying_bytes for q in self._queues.values() if not q.stalled) + size_bytes > window:
+    def train_bytes(self, chunk_bytes: int) -> int:
+        """How much may leave together for one neighbour: at least a chunk, and no more where that would be a burst."""
+        if self._capped:
+            return chunk_bytes
+        return max(chunk_bytes, min(int(TRAIN_S * self.uplink.bps / 8), MOST_TRAIN_BYTES))
+
+    def able(self, trains: Mapping[str, int], now_s: float) -> list[str]:
+        """Those of these neighbours for whom a train of so many bytes may leave now."""
+        if not trains:
+            return []
+        window = self._window_bytes(max(trains.values()))
+        room = window - sum(queue.flying_bytes for queue in self._queues.values() if not queue.stalled)
+        if room < min(trains.values()):
             return []
         busy = sum(1 for queue in self._queues.values() if queue.waiting or queue.flying) or 1
-        share = max(FEWEST_FRAMES * size_bytes, 2 * window / busy)
+        share = 2 * window / busy
 
-        def may(queue: _Queue) -> bool:
-            room = not queue.stalled and queue.flying_bytes + size_bytes <= share
-            return room and self._delay_s(queue, now_s) <= 0
+        def may(queue: _Queue, size_bytes: int) -> bool:
+            fits = queue.flying_bytes + size_bytes <= max(FEWEST_FRAMES * size_bytes, share)
+            return size_bytes <= room and fits and not queue.stalled and self._delay_s(queue, now_s) <= 0
 
-        return [peer for peer in peers if may(self._queue(peer))]
+        return [peer for peer, size_bytes in trains.items() if may(self._queue(peer), size_bytes)]
 
     def depart(self, peer: str, chunk: Chunk, size_bytes: int, now_s: float, *, relay: bool) -> Departure:
         """Notes that a frame leaves now."""
@@ -207,22 +222,32 @@ class Uploads:
                 bucket.take(now_s, size_bytes)
         return Departure(peer, chunk, relay)
 
-    def next(self, now_s: float) -> Departure | None:
-        """The frame to send now of those that wait, or ``None``."""
-        first = {peer: next(iter(queue.waiting.items())) for peer, queue in self._queues.items() if queue.waiting}
-        if not first:
-            return None
-        able = self.able(first, max(waiting.size_bytes for _, waiting in first.values()), now_s)
+    def next(self, now_s: float) -> list[Departure]:
+        """The train to leave now, of frames that wait for one neighbour; none when it is not time."""
+        trains = {peer: self._next_train_bytes(queue) for peer, queue in self._queues.items() if queue.waiting}
+        able = self.able(trains, now_s)
         if not able:
-            return None
+            return []
 
         def rank(peer: str) -> tuple[int, int]:
             queue = self._queues[peer]
-            return self._behind(peer, first[peer][0].key) + len(queue.flying), queue.served
+            return self._behind(peer, next(iter(queue.waiting)).key) + len(queue.flying), queue.served
 
         peer = min(able, key=rank)
-        chunk, waiting = first[peer]
-        return self.depart(peer, chunk, waiting.size_bytes, now_s, relay=waiting.relay)
+        queue, left_bytes = self._queues[peer], trains[peer]
+        departures: list[Departure] = []
+        while queue.waiting:
+            chunk, waiting = next(iter(queue.waiting.items()))
+            left_bytes -= waiting.size_bytes
+            if left_bytes < 0:
+                break
+            departures.append(self.depart(peer, chunk, waiting.size_bytes, now_s, relay=waiting.relay))
+        return departures
+
+    def _next_train_bytes(self, queue: _Queue) -> int:
+        """What would leave for a neighbour for whom something waits."""
+        first = next(iter(queue.waiting.values()))
+        return max(first.size_bytes, min(queue.waiting_bytes, self.train_bytes(first.size_bytes)))
 
     def receipt(self, peer: str, chunk: Chunk, now_s: float) -> int | None:
         """A neighbour acknowledges a frame: its size, or ``None`` if none was under way."""

@@ -1,4 +1,4 @@
-"""Data streams of other peers: frames come in, one at a time, and receipts go back."""
+"""Data streams of other peers: frames come in, a few at a time, and receipts go back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import grpc
 from fedswarm.clock import Clock
 from fedswarm.errors import WireError
 from fedswarm.swarm.events import Event, FrameArrived, Misbehaved
-from fedswarm.swarm.frame import decode_frame
+from fedswarm.swarm.frame import decode_frames
 from fedswarm.swarm.messages import Receipt
 from fedswarm.swarm.shaping import Caps
 from fedswarm.swarm.token_bucket import TokenBucket
@@ -28,8 +28,8 @@ from services.peer.traffic import Meter
 class Arrivals:
     """All data streams that end at this node, by sender; a later one takes the place of an earlier one.
 
-    A frame is taken off its stream when the one before is dealt with, and dealt with when the caps allow: gRPC's flow
-    control holds the sender back, and at most one frame a stream waits here.
+    A message of frames is taken off its stream when the one before is dealt with, and dealt with when the caps allow:
+    gRPC's flow control holds the sender back, and at most one message a stream waits here.
     """
 
     def __init__(self, links: Links, meter: Meter, clock: Clock, caps: Caps, feed: Callable[[Event], None]) -> None:
@@ -80,9 +80,10 @@ class Arrivals:
         delay_s = max((bucket.delay_s(now_s) for bucket in buckets), default=0.0)
         if delay_s > 0:
             await asyncio.sleep(delay_s)
-        frame = decode_frame(buffer)
-        self._meter.arrived += len(frame.payload)
-        self._feed(FrameArrived(peer, frame.key, frame.index, frame.payload, frame.relay))
+        frames = decode_frames(buffer)
+        for following, frame in enumerate(frames, 1 - len(frames)):
+            self._meter.arrived += len(frame.payload)
+            self._feed(FrameArrived(peer, frame.key, frame.index, frame.payload, frame.relay, following < 0))
 
 
 class Arrival:
@@ -119,8 +120,8 @@ class Arrival:
             await asyncio.gather(reader, ending, return_exceptions=True)
 
     async def _read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
-        while isinstance(frame := await self._context.read(), bytes):
-            await take(frame)
+        while isinstance(frames := await self._context.read(), bytes):
+            await take(frames)
 
     async def _write(self) -> None:
         spacing = Spacing()

@@ -11,7 +11,9 @@ from urllib.parse import quote
 import grpc
 
 from fedswarm.errors import WireError
+from fedswarm.swarm.chunks import KIB
 from fedswarm.swarm.events import DeliveryLost, Event, Misbehaved, Receipted
+from fedswarm.swarm.frame import MAX_FRAMES
 from fedswarm.swarm.wire import decode_receipts
 from services.peer.traffic import Meter
 from services.process.grpc_settings import DATA_OPTIONS
@@ -19,6 +21,9 @@ from services.process.grpc_settings import DATA_OPTIONS
 DELIVER_METHOD: Final = "/fedswarm.v1.Peer/Deliver"
 CALLER_KEY: Final = "fedswarm-peer"
 """The metadata in which a caller names itself, percent-encoded: names may hold what metadata may not."""
+
+_JOINED_BYTES: Final = 256 * KIB
+"""Frames that wait go out as one message up to this size: each message costs as much as some tens of KiB."""
 
 
 class Deliveries:
@@ -140,9 +145,22 @@ class Delivery:
             while True:
                 self._wake.clear()
                 while self._waiting:
-                    frame, payload_bytes = self._waiting.popleft()
-                    await call.write(frame)
+                    frames, payload_bytes = self._next_frames()
+                    await call.write(frames)
                     self._meter.sent += payload_bytes
                 await self._wake.wait()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the reader learns of it too, with the reason
+
+    def _next_frames(self) -> tuple[bytes, int]:
+        """What waits, as far as one message goes, and how many bytes of chunks that are."""
+        frame, payload_bytes = self._waiting.popleft()
+        if not self._waiting or len(frame) + len(self._waiting[0][0]) > _JOINED_BYTES:
+            return frame, payload_bytes  # a large one is not copied
+        frames, size = [frame], len(frame)
+        while self._waiting and len(frames) < MAX_FRAMES and size + len(self._waiting[0][0]) <= _JOINED_BYTES:
+            frame, more_bytes = self._waiting.popleft()
+            frames.append(frame)
+            size += len(frame)
+            payload_bytes += more_bytes
+        return b"".join(frames), payload_bytes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fedswarm.errors import WireError
 from fedswarm.swarm.chunks import MAX_CHUNK_BYTES
-from fedswarm.swarm.frame import decode_frame, encode_frame
+from fedswarm.swarm.frame import MAX_FRAMES, Frame, decode_frames, encode_frame
 from fedswarm.swarm.manifest import Key
 from fedswarm.v1 import peer_pb2
 
