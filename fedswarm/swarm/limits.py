@@ -51,7 +51,7 @@ class Limits:
     """Pause between two decisions on who is answered."""
     optimistic_rechokes: int = 3
     """Decisions that the drawn one stays."""
-    inflight_s: float = 0.15
+    inflight_s: float = 0.2
     """Frames under way without a receipt, in seconds of our uplink."""
     most_inflight_bytes: int = 64 * MIB
     """The same in bytes, for links faster than memory should pay for."""

@@ -6,9 +6,10 @@ The same inputs always give the same instructions, over gRPC (``services.peer``)
 - :mod:`~fedswarm.swarm.membership`: links, introductions, heartbeats, peer exchange, bans;
 - :mod:`~fedswarm.swarm.offers`: word of what is published;
 - :mod:`~fedswarm.swarm.fetching`: what to ask whom (:mod:`~fedswarm.swarm.picker`), who is late, what is done or lost;
-- :mod:`~fedswarm.swarm.serving`: who is answered (:mod:`~fedswarm.swarm.choker`), what is announced, pushed
+- :mod:`~fedswarm.swarm.serving`: who is answered (:mod:`~fedswarm.swarm.choker`), what is pushed
   (:mod:`~fedswarm.swarm.relay_push`), revealed (:mod:`~fedswarm.swarm.super_seeding`) and how much at a time
-  (:mod:`~fedswarm.swarm.uploads`).
+  (:mod:`~fedswarm.swarm.uploads`);
+- :mod:`~fedswarm.swarm.news`: who is told of what arrived.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.membership import Membership
 from fedswarm.swarm.messages import Address, Message
 from fedswarm.swarm.neighbour import Neighbour
+from fedswarm.swarm.news import News
 from fedswarm.swarm.offers import Offers
 from fedswarm.swarm.serving import Serving
 from fedswarm.swarm.state import State
@@ -83,7 +85,8 @@ class Peer:
         self._membership = Membership(self._state)
         self._fetching = Fetching(self._state, self._membership.seek, self._ban)
         uploads = Uploads(self._state.limits, uplink or MeasuredUplink(), self._held_by, cap, cap_each)
-        self._serving = Serving(self._state, uploads)
+        self._news = News(self._state, uploads)
+        self._serving = Serving(self._state, uploads, self._news)
         self._hang_ups: list[tuple[str, str]] = []
 
     @property
@@ -234,7 +237,7 @@ class Peer:
             return
         content = self._fetching.arrived(neighbour, event)
         if content is not None:
-            self._serving.announce(content, event.index, neighbour.name)
+            self._news.announce(content, event.index, neighbour.name)
         if event.relay and neighbour.name == event.key.publisher:
             self._serving.take_duty(event.key, event.index)
             if not event.more:
@@ -309,7 +312,7 @@ class Peer:
             case fetching.FILL:
                 self._fetching.fill()
             case Intention("news", str(peer)):
-                self._serving.tell_news(peer)
+                self._news.tell(peer)
             case Intention("dial", str(peer)):
                 self._membership.redial(peer)
             case Intention("deadline", Key() as key):

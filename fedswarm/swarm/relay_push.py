@@ -9,7 +9,8 @@ schedule, so that nobody has to compute it. The rules:
    the shortest, and below a bound. The backlog is what it was given and others do not hold yet. Whoever says that
    nothing waits for its uplink gets another chunk in any case: its rate may be underrated. Who cannot tell its rate yet
    gets two chunks to find it out.
-2. While all owners have enough to do, the publisher sends a chunk to all itself, to the peer furthest behind first.
+2. While all owners have enough to do, the publisher sends a chunk to all itself, to the peer furthest behind first; so
+   it does with the last chunks, as soon as it is through with all of them before an owner is with one.
 3. When every chunk has been given away, the publisher *steals*: it sends chunks itself that the owner with the longest
    backlog has not sent yet, the last ones first, and relieves the owner of them; only where waiting would take longer.
 4. What nobody is charged with (an owner left, a peer joined late), or an owner neglects, the publisher sends itself, at
@@ -165,14 +166,15 @@ class RelayPush:
         """
         self._own_bps = own_bps
         most = min(most, 1 + len(self._ungiven) // (TAIL_CHUNKS * max(1, len(self._members))))
-        push = self._give_away(able, audience, most, now_s)
-        if push is None and self._knows_all(audience, now_s):
+        alone = self._knows_all(audience, now_s)
+        push = self._give_away(able, audience, most, now_s, alone=alone)
+        if push is None and alone:
             push = self._send_own(able, most) or self._steal(able) or self._rest(able, now_s)
         if push is not None:
             self._members[push.peer].coming.update(push.indices)
         return push
 
-    def _give_away(self, able: set[str], audience: int, most: int, now_s: float) -> Push | None:
+    def _give_away(self, able: set[str], audience: int, most: int, now_s: float, *, alone: bool) -> Push | None:
         index = self._next_ungiven()
         if index is None:
             return None
@@ -190,7 +192,9 @@ class RelayPush:
         ]
         if not ready:
             return None
-        _, peer = min(ready)
+        backlog_s, peer = min(ready)
+        if alone and self._sooner_alone(backlog_s + self._work_s(self._members[peer], audience)):
+            return None
         indices: list[int] = []
         most = 1 if waiting else min(most, rooms[peer])
         while index is not None and len(indices) < most and self._takes(peer, index):
@@ -219,11 +223,21 @@ class RelayPush:
         if not member.uplink_bps and not member.idle:
             return int(len(member.duties) < MOST_WHILE_UNKNOWN)
         backlog_s = self._backlog_s(member, audience)
-        work_s = 8 * self._manifest.chunk_bytes * max(1, audience - 1) / self._bps(member)
+        work_s = self._work_s(member, audience)
         together = max(1, min(most, int(limit_s / work_s / TRAINS_IN_BACKLOG)))
         if backlog_s and not member.idle and backlog_s + together * work_s > limit_s:
             return 0
         return max(1, min(together, int(backlog_s / work_s)))
+
+    def _work_s(self, member: _Member, audience: int) -> float:
+        """Seconds of its uplink that an owner needs for one chunk."""
+        return 8 * self._manifest.chunk_bytes * max(1, audience - 1) / self._bps(member)
+
+    def _sooner_alone(self, owner_s: float) -> bool:
+        """Whether the publisher can send everybody all that is left before an owner is through with one chunk of it."""
+        left = len(self._ungiven) + len(self._own)
+        own_s = 8 * left * self._manifest.chunk_bytes * len(self._members) / (self._own_bps or FIRST_GUESS_BPS)
+        return own_s + self._limits.inflight_s < owner_s
 
     def _charge(self, peer: str, index: int, now_s: float) -> None:
         """A peer becomes the owner of a chunk that it does not hold yet."""

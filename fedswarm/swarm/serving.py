@@ -1,7 +1,8 @@
-"""The uploads of one peer: who wants what it holds, who is answered, what is announced, pushed and relayed."""
+"""The uploads of one peer: who wants what it holds, who is answered, what is pushed and relayed."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -30,6 +31,7 @@ from fedswarm.swarm.messages import (
 )
 from fedswarm.swarm.messages import Final as FinalDigests
 from fedswarm.swarm.neighbour import Neighbour
+from fedswarm.swarm.news import News
 from fedswarm.swarm.relay_push import RelayPush
 from fedswarm.swarm.state import State
 from fedswarm.swarm.super_seeding import SuperSeeding
@@ -37,21 +39,23 @@ from fedswarm.swarm.uploads import Chunk, Uploads
 
 RECHOKE: Final = Intention("rechoke")
 UPLOAD: Final = Intention("upload")
-WORTH_TELLING: Final = 0.25
-"""By what share the rate of our uplink changes before publishers are told out of turn."""
+FORGOTTEN_REMEMBERED: Final = 1024
+"""Weights of ours that we say are gone: who asks for others waits until they are published."""
 
 
 class Serving:
     """Part of a :class:`~fedswarm.swarm.peer.Peer`."""
 
-    def __init__(self, state: State, uploads: Uploads) -> None:
+    def __init__(self, state: State, uploads: Uploads, news: News) -> None:
         self._state = state
         self._uploads = uploads
+        self._news = news
         limits = state.limits
         self._choker = Choker(limits.upload_slots, limits.optimistic_rechokes, state.seed, state.me.peer)
         self._taken_bytes: dict[str, int] = {}
         self._pushes: dict[Key, RelayPush] = {}
         self._seedings: dict[Key, SuperSeeding] = {}
+        self._forgotten: OrderedDict[Key, None] = OrderedDict()
 
     # ---- what is held ---------------------------------------------------------------------------------------------
 
@@ -61,6 +65,7 @@ class Serving:
 
     def publish(self, content: Content, spreading: Spreading) -> None:
         """Begins to spread weights whose publisher this peer is, to those who asked for them already, too."""
+        self._forgotten.pop(content.key, None)
         order = np.lexsort((content.ties, content.importance_rank)).tolist()
         if spreading is Spreading.PUSH:
             self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits)
@@ -76,8 +81,12 @@ class Serving:
         self.upload()
 
     def forget(self, key: Key) -> None:
-        """Serves these weights no longer."""
+        """Serves these weights no longer, and remembers for a while to say so if they are ours."""
         content = self._state.contents.get(key)
+        if content is not None and key.publisher == self._state.me.peer:
+            self._forgotten[key] = None
+            while len(self._forgotten) > FORGOTTEN_REMEMBERED:
+                self._forgotten.popitem(last=False)
         self._pushes.pop(key, None)
         self._seedings.pop(key, None)
         self._uploads.forget(key)
@@ -93,64 +102,13 @@ class Serving:
             if content.key in neighbour.wanted_here:
                 self._state.say(neighbour, message)
 
-    def announce(self, content: Content, index: int, source: str) -> None:
-        """A chunk was accepted: those who want to hear of it and do not hold it are told, soon."""
-        if not content.shared:
-            return
-        for neighbour in self._state.neighbours.values():
-            if content.key not in neighbour.wanted_here or neighbour.name == source:
-                continue
-            member = content.members.get(neighbour.name)
-            if neighbour.name != content.manifest.publisher and member is not None and member.bits[index]:
-                continue
-            self._note_news(neighbour, content, index)
-        publisher = self._state.neighbours.get(content.manifest.publisher)
-        if publisher is not None and publisher.name == source and content.key in publisher.wanted_here:
-            self._note_news(publisher, content, index)  # a receipt tells it too, but not which copies others sent
-
-    def _note_news(self, neighbour: Neighbour, content: Content, index: int) -> None:
-        limits = self._state.limits
-        if neighbour.name == content.manifest.publisher:
-            pause_s = limits.have_publisher_every_s
-        else:
-            is_pushed = content.fetch is not None and content.fetch.pushed
-            pause_s = limits.have_pushed_every_s if is_pushed else limits.have_every_s
-        news = neighbour.news.setdefault(content.key, [])
-        if not news:  # otherwise it is to be told soon anyway
-            self._state.agenda.put_unless_earlier(self._state.now_s + pause_s, Intention("news", neighbour.name))
-        news.append(index)
-
-    def tell_news(self, name: str) -> None:
-        """Tells a neighbour what arrived since it was last told."""
-        neighbour = self._state.neighbours.get(name)
-        if neighbour is None:
-            return
-        for key, indices in neighbour.news.items():
-            self._state.say(neighbour, Have(key, tuple(runs_of(indices))))
-            content = self._state.contents.get(key)
-            if content is not None and content.manifest.publisher == name:
-                self._tell_load(neighbour)
-        neighbour.news = {}
-
-    def _tell_load(self, publisher: Neighbour) -> None:
-        publisher.told_bps = self._uploads.uplink.bps
-        publisher.charged_us = False
-        self._state.say(publisher, Load(publisher.told_bps, self._uploads.backlog_bytes))
-
-    def _tell_publishers(self) -> None:
-        """Who charges us with relaying hears at once how fast we turn out to be, and that we are through with it."""
-        bps, idles = self._uploads.uplink.bps, not self._uploads.backlog_bytes
-        publishers = {content.manifest.publisher for content in self._state.contents.values() if content.duties}
-        for name in sorted(publishers & self._state.neighbours.keys()):
-            publisher = self._state.neighbours[name]
-            changed = abs(bps - publisher.told_bps) > WORTH_TELLING * publisher.told_bps
-            if changed or (idles and publisher.charged_us):
-                self._tell_load(publisher)
-
     # ---- who wants it ---------------------------------------------------------------------------------------------
 
     def heard_interest(self, neighbour: Neighbour, key: Key) -> None:
         """A neighbour fetches these weights."""
+        if key in self._forgotten:
+            self._state.say(neighbour, Forget(key))
+            return
         neighbour.remember_wish(key)
         content = self._served(key)
         if content is not None:
@@ -269,7 +227,7 @@ class Serving:
                 continue
             self._delivered(neighbour, chunk)
         self.upload()
-        self._tell_publishers()
+        self._news.tell_publishers()
 
     def _delivered(self, neighbour: Neighbour, chunk: Chunk) -> None:
         push, seeding = self._pushes.get(chunk.key), self._seedings.get(chunk.key)

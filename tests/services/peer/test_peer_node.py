@@ -243,6 +243,14 @@ async def test_forgotten_weights_cannot_be_fetched(town: Any, vector: Any) -> No
     assert (await peer.fetch(new, town.targets["source"], swarm=True)).complete
 
 
+async def test_a_fetch_from_a_publisher_that_forgot_says_so_at_once(town: Any, vector: Any) -> None:
+    source, peer = await town.node("source"), await town.node("p0")
+    manifest = town.publish("source", vector(1_000), 1)
+    source.forget(1, "source")
+    with pytest.raises(RunFailedError, match="no longer publishes them"):
+        await peer.fetch(manifest, town.targets["source"], swarm=False)
+
+
 async def test_forgetting_ends_a_fetch_of_them(town: Any, vector: Any) -> None:
     _, peer = await town.linked_nodes("source", "p0")
     manifest = build_manifest(vector(10), job="test-job", round_index=1, source="source", schema_hash="")

@@ -3,14 +3,13 @@
 import pytest
 
 from fedswarm.swarm.bitfield import Bitfield as Bits
-from fedswarm.swarm.events import BecameFinal, DeliveryLost, Forgotten, LinkDown, Spreading
+from fedswarm.swarm.events import BecameFinal, DeliveryLost, LinkDown, Spreading
 from fedswarm.swarm.instructions import Deliver
 from fedswarm.swarm.messages import (
     Bitfield,
     Cancel,
     Choke,
     Final,
-    Forget,
     Have,
     Interested,
     Lack,
@@ -360,26 +359,6 @@ def test_a_super_seeding_publisher_shows_all_once_everything_was_taken():
     alone.hear("b", Interested(weights.key))
     alone.hear("a", Want(weights.key, (0, 1)))
     assert said(alone.receipt("a", weights, 0, 1), "b", Bitfield) == [weights.bits()]
-
-
-# ---- forgetting ------------------------------------------------------------------------------------------------------
-
-
-def test_those_who_want_forgotten_weights_are_told():
-    weights = Weights("me")
-    alone = publisher(weights, "a")
-    alone.link("stranger")
-    out = alone.tell(Forgotten(weights.key))
-    assert (said(out, "a"), said(out, "stranger")) == ([Forget(weights.key)], [])
-
-
-def test_forgotten_weights_are_sent_no_more_not_even_when_a_stream_lost_them():
-    weights = Weights("me", chunks=4)
-    alone = publisher(weights, "a", uplink_bps=SLOW_BPS)
-    alone.hear("a", Want(weights.key, (0, 1, 2, 3)))
-    alone.tell(Forgotten(weights.key))
-    assert done(alone.tell(DeliveryLost("a", "reset")), Deliver) == []
-    assert done(alone.wait(5.0), Deliver) == []
 
 
 def test_with_nobody_to_serve_nothing_is_left_to_do_but_heartbeats():
