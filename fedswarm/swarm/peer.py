@@ -85,6 +85,7 @@ class Peer:
         uploads = Uploads(self._state.limits, uplink or MeasuredUplink(), self._held_by, cap, cap_each)
         self._serving = Serving(self._state, uploads)
         self._hang_ups: list[tuple[str, str]] = []
+        self._charged = False  # with chunks to pass on, since uploads were decided last
 
     @property
     def wake_s(self) -> float | None:
@@ -237,8 +238,10 @@ class Peer:
             self._serving.announce(content, event.index, neighbour.name)
         if event.relay and neighbour.name == event.key.publisher:
             self._serving.take_duty(event.key, event.index)
-            if not event.more:
-                self._serving.upload()
+            self._charged = True
+        if self._charged and not event.more:
+            self._charged = False
+            self._serving.upload()
         if content is not None:
             self._fetching.go_on(content, neighbour)
 
