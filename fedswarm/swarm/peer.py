@@ -88,6 +88,7 @@ class Peer:
         self._news = News(self._state, uploads)
         self._serving = Serving(self._state, uploads, self._news)
         self._hang_ups: list[tuple[str, str]] = []
+        self._charged = False  # with chunks to pass on, since uploads were decided last
 
     @property
     def wake_s(self) -> float | None:
@@ -240,8 +241,10 @@ class Peer:
             self._news.announce(content, event.index, neighbour.name)
         if event.relay and neighbour.name == event.key.publisher:
             self._serving.take_duty(event.key, event.index)
-            if not event.more:
-                self._serving.upload()
+            self._charged = True
+        if self._charged and not event.more:
+            self._charged = False
+            self._serving.upload()
         if content is not None:
             self._fetching.go_on(content, neighbour)
 

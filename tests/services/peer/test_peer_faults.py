@@ -58,7 +58,7 @@ async def test_a_corrupt_publisher_is_an_integrity_error(town: Any, vector: Any,
     assert not peer.links
 
 
-@pytest.mark.parametrize("frame", [b"\xff" * 40, b"\x12\x02\xff\xfe"])
+@pytest.mark.parametrize("frame", [b"\xff" * 40, b"\x0a\x04\x12\x02\xff\xfe"])
 async def test_a_frame_that_is_none_bans_its_sender(town: Any, stranger: Any, frame: bytes) -> None:
     node = await town.node("p0")
     odd = await stranger("odd", town.targets["p0"])

@@ -44,9 +44,9 @@ def test_a_push_goes_on_to_others_when_all_hold_the_chunks_it_would_give_away_fi
     for peer in ("p0", "p1"):
         push.join(peer, 10_000_000, 0.0)
         push.holds(peer, np.arange(3))
-    choice = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
+    choice = push.next({"p0", "p1"}, 20_000_000, audience=2, most=1, now_s=0.0)
     assert choice is not None
-    assert choice.index == 3
+    assert choice.indices == (3,)
 
 
 def test_a_chunk_that_its_owner_does_not_pass_on_is_sent_by_the_publisher_in_the_end() -> None:
@@ -57,15 +57,15 @@ def test_a_chunk_that_its_owner_does_not_pass_on_is_sent_by_the_publisher_in_the
     push = RelayPush(manifest, [0], Limits())
     for peer in ("p0", "p1"):
         push.join(peer, 10_000_000, 0.0)
-    given = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=0.0)
+    given = push.next({"p0", "p1"}, 20_000_000, audience=2, most=1, now_s=0.0)
     assert given is not None and given.relay
     push.holds(given.peer, np.array([0]))
     term_s = push.next_term_s(0.1)
     assert term_s is not None
-    assert push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=term_s - 0.01) is None
-    late = push.next({"p0", "p1"}, 20_000_000, audience=2, now_s=term_s)
+    assert push.next({"p0", "p1"}, 20_000_000, audience=2, most=1, now_s=term_s - 0.01) is None
+    late = push.next({"p0", "p1"}, 20_000_000, audience=2, most=1, now_s=term_s)
     assert late is not None
-    assert (late.index, late.relay, late.peer == given.peer) == (0, False, False)
+    assert (late.indices, late.relay, late.peer == given.peer) == ((0,), False, False)
 
 
 def test_what_a_publisher_hides_is_shown_when_nobody_takes_what_it_shows() -> None:

@@ -4,23 +4,28 @@ import numpy as np
 import pytest
 
 from fedswarm.errors import WireError
-from fedswarm.swarm.chunks import MIN_CHUNK_BYTES
-from fedswarm.swarm.frame import decode_frame
+from fedswarm.swarm.chunks import MIB, MIN_CHUNK_BYTES
+from fedswarm.swarm.frame import Frame, decode_frames
 from fedswarm.swarm.manifest import Key, Manifest, build_manifest
 from fedswarm.swarm.store import ChunkStore, Holding
 
 
-def weights(chunks: int, seed: int = 1) -> tuple[np.ndarray, Manifest]:
+def weights(chunks: int, seed: int = 1, chunk_bytes: int = MIN_CHUNK_BYTES) -> tuple[np.ndarray, Manifest]:
     """Random numbers, of which the last chunk is short."""
-    data = np.random.default_rng(seed).random(chunks * MIN_CHUNK_BYTES // 8 - 3)
+    data = np.random.default_rng(seed).random(chunks * chunk_bytes // 8 - 3)
     manifest = build_manifest(
-        data, job="toy", round_index=7, source="publisher", schema_hash="00", chunk_bytes=MIN_CHUNK_BYTES
+        data, job="toy", round_index=7, source="publisher", schema_hash="00", chunk_bytes=chunk_bytes
     )
     return data, manifest
 
 
 def payload_of(data: np.ndarray, manifest: Manifest, index: int) -> bytes:
     return data.tobytes()[manifest.range(index)]
+
+
+def frame_of(store: ChunkStore, manifest: Manifest, index: int, *, relay: bool = False) -> Frame:
+    (frame,) = decode_frames(store.frame(manifest.key, index, relay) or b"")
+    return frame
 
 
 def test_chunks_in_any_order_make_the_vector() -> None:
@@ -54,8 +59,7 @@ def test_a_source_serves_its_chunks_without_a_copy() -> None:
     data, manifest = weights(3)
     store = ChunkStore()
     store.publish(manifest, data)
-    frame = decode_frame(store.frame(manifest.key, 2, False) or b"")
-    assert manifest.verify(2, frame.payload)
+    assert manifest.verify(2, frame_of(store, manifest, 2).payload)
     holding = store.get(manifest.key)
     assert holding is not None
     assert np.shares_memory(holding.vector(writable=False), data)
@@ -68,11 +72,30 @@ def test_frames_for_everybody_are_made_once() -> None:
     assert store.frame(manifest.key, 1, False) is store.frame(manifest.key, 1, False)
 
 
+def test_the_frames_made_last_are_remembered_as_far_as_a_mebibyte_goes() -> None:
+    remembered = MIB // MIN_CHUNK_BYTES - 1  # a frame is a little longer than its chunk
+    data, manifest = weights(remembered + 2)
+    store = ChunkStore()
+    store.publish(manifest, data)
+    frames = [store.frame(manifest.key, index, False) for index in range(remembered + 1)]
+    assert all(store.frame(manifest.key, index, False) is frames[index] for index in range(1, remembered + 1))
+    assert store.frame(manifest.key, 0, False) is not frames[0]
+
+
+def test_of_frames_beyond_a_mebibyte_the_last_one_is_remembered() -> None:
+    data, manifest = weights(3, chunk_bytes=2 * MIB)
+    store = ChunkStore()
+    store.publish(manifest, data)
+    first, last = (store.frame(manifest.key, index, False) for index in (0, 1))
+    assert store.frame(manifest.key, 1, False) is last
+    assert store.frame(manifest.key, 0, False) is not first
+
+
 def test_an_owner_and_the_others_get_different_frames_of_a_chunk() -> None:
     data, manifest = weights(3)
     store = ChunkStore()
     store.publish(manifest, data)
-    frames = [decode_frame(store.frame(manifest.key, 1, relay) or b"") for relay in (True, False)]
+    frames = [frame_of(store, manifest, 1, relay=relay) for relay in (True, False)]
     assert [frame.relay for frame in frames] == [True, False]
     assert frames[0].payload == frames[1].payload
 
@@ -81,7 +104,7 @@ def test_a_relay_serves_what_it_has() -> None:
     data, manifest = weights(3)
     store = ChunkStore()
     store.open(manifest).put(1, payload_of(data, manifest, 1))
-    assert bytes(decode_frame(store.frame(manifest.key, 1, False) or b"").payload) == payload_of(data, manifest, 1)
+    assert bytes(frame_of(store, manifest, 1).payload) == payload_of(data, manifest, 1)
     assert store.frame(manifest.key, 0, False) is None
 
 

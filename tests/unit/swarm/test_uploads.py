@@ -14,16 +14,16 @@ def chunk(index):
     return Chunk(KEY, index)
 
 
-def uploads(frames=1000, *, behind=None, **caps):
-    """A peer whose window holds so many frames."""
+def uploads(frames=20, *, behind=None, **caps):
+    """A peer whose window holds so many frames, few enough for each to leave alone."""
     limits = Limits(inflight_s=1.0)
     return Uploads(limits, KnownUplink(frames * SIZE * 8), lambda peer, _: (behind or {}).get(peer, 0), **caps)
 
 
 def departures(sending, now_s=0.0):
     out = []
-    while (departure := sending.next(now_s)) is not None:
-        out.append((departure.peer, departure.chunk.index))
+    while train := sending.next(now_s):
+        out += [(departure.peer, departure.chunk.index) for departure in train]
     return out
 
 
@@ -106,7 +106,7 @@ def test_what_a_broken_stream_lost_is_sent_again_first_and_still_to_be_relayed()
     sending.depart("a", chunk(0), SIZE, 0.0, relay=True)
     sending.put("a", chunk(1), SIZE)
     sending.lost("a")
-    first = sending.next(1.0)
+    (first,) = sending.next(1.0)
     assert first.chunk == chunk(0) and first.relay
     assert departures(sending, 1.0) == [("a", 1)]
 
@@ -131,7 +131,7 @@ def test_forgotten_weights_are_not_sent():
     sending.put("a", chunk(0), SIZE)
     sending.put("a", Chunk(Key(1, "s"), 0), SIZE)
     sending.forget(KEY)
-    assert sending.next(0.0).chunk.key == Key(1, "s")
+    assert [departure.chunk.key for departure in sending.next(0.0)] == [Key(1, "s")]
     assert sending.backlog_bytes == 0
 
 

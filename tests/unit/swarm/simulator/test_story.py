@@ -21,7 +21,7 @@ def test_a_story_is_told_in_order_over_all_peers() -> None:
     assert lines(str(story)) == [
         "b Received(a, Have(round 1 of 'a', ((0, 2))))",
         "a *** crash of a",
-        "b FrameArrived(a, round 1 of 'a', 0, <7 bytes>, False)",
+        "b FrameArrived(a, round 1 of 'a', 0, <7 bytes>, False, False)",
     ]
 
 
