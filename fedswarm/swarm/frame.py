@@ -24,7 +24,7 @@ _RELAY: Final = 4 << 3 | _VARINT
 _PAYLOAD: Final = 15 << 3 | _BYTES
 _FRAME: Final = 1 << 3 | _BYTES  # in Frames
 
-MAX_FRAMES: Final = 1024
+MAX_FRAMES: Final = 256
 """Most frames in one message."""
 
 

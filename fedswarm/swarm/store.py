@@ -57,6 +57,7 @@ class ChunkStore:
     def __init__(self) -> None:
         self._holdings: dict[Key, Holding] = {}
         self._lately: OrderedDict[tuple[Key, int, bool], bytes] = OrderedDict()
+        self._lately_bytes = 0
 
     def publish(self, manifest: Manifest, data: NDArray[Any]) -> None:
         """Serves ``data`` (not copied: leave it unchanged until forgotten) as the source.
@@ -99,8 +100,9 @@ class ChunkStore:
         if payload is None:
             return None
         frame = self._lately[name] = encode_frame(key, index, relay, payload)
-        while len(self._lately) > max(1, _REMEMBERED_BYTES // len(frame)):
-            self._lately.popitem(last=False)
+        self._lately_bytes += len(frame)
+        while self._lately_bytes > _REMEMBERED_BYTES and len(self._lately) > 1:
+            self._lately_bytes -= len(self._lately.popitem(last=False)[1])
         return frame
 
     def chunk_size(self, key: Key, index: int) -> int:
@@ -111,6 +113,7 @@ class ChunkStore:
         """Drops a set of weights, if held."""
         self._holdings.pop(key, None)
         self._lately.clear()
+        self._lately_bytes = 0
 
     def keys(self) -> list[Key]:
         """What is held, wholly or in part."""

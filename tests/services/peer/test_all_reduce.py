@@ -8,6 +8,7 @@ import pytest
 
 from fedswarm.errors import FedswarmError, WireError
 from fedswarm.swarm.chunks import MIN_CHUNK_BYTES
+from fedswarm.swarm.manifest import build_manifest
 from fedswarm.swarm.slices import Rates, ReductionPlan, plan_all_reduce
 from services.peer.all_reduce import AllReduce
 from services.peer.summing import Part
@@ -77,9 +78,20 @@ async def test_a_contributor_that_is_gone_fails_the_sum(town: Any) -> None:
         await part_in(town, "a", parts, plan()).run()
 
 
-async def test_a_contributor_that_is_silent_fails_the_sum_in_time(town: Any) -> None:
+async def test_a_contributor_that_forgot_its_part_fails_the_sum(town: Any) -> None:
     parts = await contributions(town)
     town.nodes["d"].forget(1, "d")
+    with pytest.raises(FedswarmError, match="d no longer publishes them"):
+        await part_in(town, "a", parts, plan()).run()
+
+
+async def test_a_contributor_that_is_silent_fails_the_sum_in_time(town: Any) -> None:
+    parts = await contributions(town, ("a", "b", "c"))
+    await town.node("d")
+    never = build_manifest(
+        contribution("d"), job="test-job", round_index=1, source="d", schema_hash="", chunk_bytes=MIN_CHUNK_BYTES
+    )
+    parts.append(Part(never, town.targets["d"]))
     with pytest.raises(FedswarmError, match=r"not added up within 0.5 s"):
         await part_in(town, "a", parts, plan(), patience_s=0.5).run()
 

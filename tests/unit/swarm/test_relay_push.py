@@ -23,10 +23,11 @@ def pushing(chunks=20, limits=None, order=None, **uplinks):
     return push
 
 
-def take(push, able=None, now_s=0.0, audience=None):
+def take(push, able=None, now_s=0.0, audience=None, own_mbps=50):
     """What is to be sent next, one chunk at a time."""
     members = push.members
-    return push.next(set(able or members), 50 * MBPS, len(members) if audience is None else audience, 1, now_s)
+    own_bps = int(own_mbps * MBPS)
+    return push.next(set(able or members), own_bps, len(members) if audience is None else audience, 1, now_s)
 
 
 def index_of(one):
@@ -109,11 +110,11 @@ def test_a_peer_that_does_not_know_its_uplink_is_given_little_until_it_says_that
 
 
 def given_away(chunks=4, **uplinks):
-    """A push whose every chunk has an owner who holds it."""
+    """A push whose every chunk has an owner who holds it, for so far its publisher was slow."""
     push = pushing(chunks, limits=Limits(owner_backlog_s=1e9), **uplinks)
     owned = {}
     for _ in range(chunks):
-        one = take(push)
+        one = take(push, own_mbps=0.001)
         owned.setdefault(one.peer, []).append(index_of(one))
         push.holds(one.peer, np.array([index_of(one)]))
     return push, owned
@@ -125,6 +126,13 @@ def test_in_the_end_the_publisher_relieves_the_owner_with_the_longest_backlog_of
     owned_last = owned["slow"][-1]
     one = take(push)
     assert one.relieved == "slow" and index_of(one) == owned_last and one.peer in ("fast", "other") and not one.relay
+
+
+def test_the_last_chunks_are_the_publishers_own_if_it_is_through_with_them_before_an_owner():
+    push = pushing(4, a=0.1, b=0.1)
+    assert not any(take(push, own_mbps=50).relay for _ in range(8))
+    push = pushing(4, a=0.1, b=0.1)
+    assert take(push, own_mbps=0.1).relay
 
 
 def test_owners_who_will_be_done_soon_are_left_alone():
