@@ -89,7 +89,12 @@ async def test_a_contributor_that_is_silent_fails_the_sum_in_time(town: Any) -> 
     parts = await contributions(town, ("a", "b", "c"))
     await town.node("d")
     never = build_manifest(
-        contribution("d"), job="test-job", round_index=1, source="d", schema_hash="", chunk_bytes=MIN_CHUNK_BYTES
+        contribution("d"),
+        job="test-job",
+        round_index=1,
+        source="d",
+        schema_hash=parts[0].manifest.schema_hash,
+        chunk_bytes=MIN_CHUNK_BYTES,
     )
     parts.append(Part(never, town.targets["d"]))
     with pytest.raises(FedswarmError, match=r"not added up within 0.5 s"):
