@@ -19,7 +19,7 @@ from fedswarm.launch.peer_models import peer_models
 from fedswarm.launch.run_folder import RunFolder
 from fedswarm.launch.run_state import Ending
 from fedswarm.records.chronicle import Chronicle
-from fedswarm.records.reader import Tail
+from fedswarm.records.reader import Tail, parse_record
 from fedswarm.records.schema import ExecutorJoin, ExecutorLost, Record
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds.story import job_config
@@ -31,8 +31,8 @@ PEER_TAG: Final = "PEER_"
 class Chronicler:
     """The records of one run, from its start to its end.
 
-    ``now`` gives seconds since 1970; ``on_fault`` is told of what a peer wrote that is no record. Methods raise
-    :class:`RunFailedError` when the run's own files cannot be written.
+    ``now`` gives seconds since 1970; ``on_fault`` is told of each line of a peer that is no record, with its place:
+    that line alone is passed over. Methods raise :class:`RunFailedError` when the run's own files cannot be written.
     """
 
     def __init__(
@@ -93,12 +93,14 @@ class Chronicler:
 
     def _read(self) -> None:
         for path in sorted(self._folder.peers.glob("*.jsonl")):
-            tail = self._tails.setdefault(path.stem, Tail(path))
-            try:
-                for record in tail.poll():
-                    self._tell(path.stem, record)
-            except DataError as error:
-                self._on_fault(f"passed over what cannot be read: {error}")
+            for line, place in self._tails.setdefault(path.stem, Tail(path)).lines():
+                self._read_line(path.stem, line, place)
+
+    def _read_line(self, peer: str, line: bytes, place: str) -> None:
+        try:
+            self._tell(peer, parse_record(line, place), place)
+        except DataError as error:
+            self._on_fault(f"passed over what cannot be read: {error}")
 
     def _compare_models(self) -> None:
         try:
@@ -108,11 +110,15 @@ class Chronicler:
         else:
             self._write([] if compared is None else [compared])
 
-    def _tell(self, peer: str, record: Mapping[str, Any]) -> None:
+    def _tell(self, peer: str, record: Mapping[str, Any], place: str) -> None:
         self._last_word_s = self._now()
-        told, tag = self._chronicle.hear(peer, record), record["tag"]
-        self._writer.copy({**record, "tag": tag if tag.startswith(PEER_TAG) else PEER_TAG + tag, "peer": peer})
-        self._write(told)
+        told, tag = self._chronicle.hear(peer, record, place), record["tag"]
+        try:
+            self._writer.copy({**record, "tag": tag if tag.startswith(PEER_TAG) else PEER_TAG + tag, "peer": peer})
+        except RecursionError as error:
+            raise DataError(f"{place}: {tag} is nested too deeply to be copied") from error
+        finally:  # what it meant for the run as a whole is told even if it cannot be written itself
+            self._write(told)
 
     def _write(self, records: Iterable[Record]) -> None:
         for record in records:

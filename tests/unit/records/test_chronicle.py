@@ -118,13 +118,31 @@ def test_the_end_tells_what_is_left_and_last_how_it_ended(chronicle, told_round)
 
 @pytest.mark.parametrize(
     ("peer", "wrong"),
-    [("1", {"completed_round": None}), ("1", {"train_s": "long"}), ("1", {"ts": None}), ("laptop", {})],
-    ids=["no round", "no number", "no instant", "no peer's name"],
-)
+    [
+        ("1", {"completed_round": None}),
+        ("1", {"completed_round": 2}),
+        ("1", {"completed_round": -1}),
+        ("1", {"samples": 1e999}),
+        ("1", {"train_s": "long"}),
+        ("1", {"ts": None}),
+        ("1", {"ts": 1e999}),
+        ("1", {"tag": 'OTHER", "x'}),
+        ("laptop", {}),
+    ],
+    ids=[
+        "no round", "a round too many", "a round before the first", "endless", "no number", "no instant", "never",
+        "no tag", "no peer's name",
+    ],
+)  # fmt: skip
 def test_what_is_no_record_is_refused_and_changes_nothing(chronicle, told_round, peer, wrong):
     with pytest.raises(DataError, match=peer):
         chronicle.hear(peer, told_round(0, peer, 5.0) | wrong)
     assert tags(chronicle.end("failed", "", START_S)) == ["SHUTDOWN"]
+
+
+def test_where_a_wrong_record_was_read_is_named(chronicle, told_round):
+    with pytest.raises(DataError, match=r"^1\.jsonl:7: PEER_ROUND of peer 1: "):
+        chronicle.hear("1", told_round(0, "1", 5.0) | {"ts": "now"}, "1.jsonl:7")
 
 
 def test_records_of_other_kinds_are_passed_over(chronicle):
