@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, Self
 from fedswarm.errors import DataError
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
 from fedswarm.records.gathering import Gathering
-from fedswarm.records.peer_schema import PeerRound
-from fedswarm.records.schema import ClientInfo, Record, RoundBegin, RoundSummary, Shutdown, TestResult
+from fedswarm.records.peer_schema import PeerReady, PeerRound
+from fedswarm.records.schema import ClientInfo, Federation, Record, RoundBegin, RoundSummary, Shutdown, TestResult
 from fedswarm.records.spread import Spread
 
 Parsed = Mapping[str, Any]
@@ -56,11 +56,15 @@ class Chronicle:
         self._started_s = started_s
         self._clock_s = 0.0
         self._begun: list[int] = []
+        self._ready: dict[str, _Told] = {}
 
-    def begin(self, now_s: float) -> list[Record]:
-        """What is told when all peers are up, at ``now_s`` seconds since 1970: the clock counts from there."""
+    def begin(self, now_s: float, topology: str, links: int) -> list[Record]:
+        """What is told when all peers are up, at ``now_s`` seconds since 1970: the clock counts from there.
+
+        ``topology`` and ``links`` are the job's. Let it hear before what peers that are ready tell of themselves.
+        """
         self._started_s = now_s
-        return [self._round_begin(0)]
+        return [*self._federation(topology, links), self._round_begin(0)]
 
     def hear(self, peer: str, record: Parsed, place: str = "") -> list[Record]:
         """What is told when a peer has told ``record``.
@@ -82,7 +86,9 @@ class Chronicle:
         _instant(record)  # every record goes into those of the run with its own
         if not record["tag"].isidentifier():
             raise ValueError("the tag is no name")
-        if record["tag"] == PeerRound.tag:
+        if record["tag"] == PeerReady.tag:
+            self._ready[peer] = _Told.of(record, (), _READY_COUNTS)
+        elif record["tag"] == PeerRound.tag:
             completed_round = self._within(record["completed_round"], self._planned_rounds - 1)
             told = _Told.of(record, ("loss", *_ROUND_FIGURES), _ROUND_COUNTS)
             self._rounds.tell(completed_round, peer, told)
@@ -120,6 +126,22 @@ class Chronicle:
                 told.append(self._round_begin(completed_round + 1))
         # A test is of the model that a round left behind, so it is told after that round.
         return [*told, *self._test_results(self._rounds.closed + 1)]
+
+    def _federation(self, topology: str, links: int) -> list[Federation]:
+        """Nothing if no living peer could be understood."""
+        shards = [self._ready[peer].counts for peer in sorted(self._living & self._ready.keys(), key=int)]
+        if not shards:
+            return []
+        return [
+            Federation(
+                clients=len(shards),
+                samples=sum(shard["samples"] for shard in shards),
+                model_parameters=shards[0]["model_parameters"],
+                model_bytes=shards[0]["model_bytes"],
+                topology=topology,
+                links=links,
+            )
+        ]
 
     def _round_begin(self, round_index: int) -> RoundBegin:
         self._begun = _numbers(self._living)
@@ -179,6 +201,7 @@ class Chronicle:
         return told.instant_s - self._started_s
 
 
+_READY_COUNTS: Final = ("samples", "model_parameters", "model_bytes")
 _ROUND_FIGURES: Final = ("train_s", "exchange_s", "arrived", "coverage")
 _ROUND_COUNTS: Final = ("samples", "bytes_sent", "bytes_received", "bytes_wasted")
 _TEST_FIGURES: Final = ("loss", "top1", "top5")

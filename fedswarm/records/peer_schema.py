@@ -12,6 +12,22 @@ from fedswarm.records.schema import TestResult
 
 
 @dataclass(frozen=True)
+class PeerReady:
+    """A peer holds its shard and the initial model, and is about to begin: told before it says that it is up."""
+
+    tag: ClassVar[str] = "PEER_READY"
+    peer: str
+    client: int
+    samples: int
+    model_parameters: int
+    model_bytes: int
+
+    def payload(self) -> Payload:
+        """``peer``, ``client`` (whose shard), ``samples`` in it, ``model_parameters`` (weights), ``model_bytes``."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
 class PeerRound:
     """One round as one peer of a job without an aggregator went through it.
 

@@ -10,7 +10,7 @@ from fedswarm.launch.chronicler import Chronicler
 from fedswarm.launch.member import Member
 from fedswarm.launch.processes import ProcessIdentity
 from fedswarm.launch.run_folder import RunFolder
-from fedswarm.records.peer_schema import PeerRound
+from fedswarm.records.peer_schema import PeerReady, PeerRound
 from fedswarm.records.reader import read_records
 from fedswarm.records.writer import RecordWriter
 
@@ -59,6 +59,17 @@ def desk(tmp_path):
     desk = Desk(tmp_path)
     yield desk
     desk.chronicler.end("finished", "")
+
+
+def test_the_federation_is_told_before_what_quick_peers_have_told_already(desk):
+    for peer in ("1", "2"):
+        desk.write(peer, PeerReady(peer, 0, 10, 100, 400), peer_round(peer, 0))
+    desk.chronicler.begin(desk.members)
+    tags = [record["tag"] for record in read_records(desk.folder.path)]
+    assert tags.index("FEDERATION") < tags.index("ROUND_BEGIN") < tags.index("PEER_ROUND") < tags.index("ROUND_SUMMARY")
+    (federation,) = desk.told("FEDERATION")
+    assert (federation["samples"], federation["topology"], federation["links"]) == (20, "complete", 1)
+    assert "model amount of parameters: 100" in (desk.folder.path / "log").read_text()
 
 
 NO_RECORDS = {
