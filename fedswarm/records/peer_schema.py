@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,6 +34,8 @@ class PeerRound:
 
     ``sources_*`` count the other peers whose update it got whole, in part, or not at all by the deadline; ``arrived``
     is the share of the expected peers' chunks that did, its own included, ``coverage`` the same by weight (samples).
+    ``own_*`` is a test of the weights that it trained itself, before they were averaged, where the job asks for that
+    (``evaluation.before_averaging``); TEST_RESULT is of the averaged ones.
     """
 
     tag: ClassVar[str] = "PEER_ROUND"
@@ -53,6 +56,9 @@ class PeerRound:
     bytes_received: int
     bytes_wasted: int
     links: int
+    own_loss: float = math.nan
+    own_top1: float = math.nan
+    own_top5: float = math.nan
 
     def payload(self) -> Payload:
         """Fields under their names; ``round`` is the one after; seconds are wall s, bytes those of chunks."""

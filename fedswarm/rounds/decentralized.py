@@ -33,6 +33,7 @@ from fedswarm.rounds.peer_steps import (
     Departed,
     Evaluate,
     Evaluated,
+    EvaluateOwn,
     FetchEnded,
     FetchModel,
     FetchUpdate,
@@ -72,6 +73,7 @@ class PeerRules:
 
     schedule: ExchangeSchedule
     evaluation_interval: int
+    evaluates_own: bool
     deadline_s: float
     quorum: float
 
@@ -79,7 +81,12 @@ class PeerRules:
     def of(cls, job: Job) -> Self:
         """The rules of a job."""
         schedule = ExchangeSchedule(job.rounds, job.aggregation.consensus_every)
-        return cls(schedule, job.evaluation.interval, job.exchange.deadline_s, job.exchange.quorum)
+        tests, exchange = job.evaluation, job.exchange
+        return cls(schedule, tests.interval, tests.before_averaging, exchange.deadline_s, exchange.quorum)
+
+    def tests_after(self, rounds: int) -> bool:
+        """Whether the model that so many rounds made is tested: every so often, and always the last."""
+        return rounds % self.evaluation_interval == 0 or rounds == self.schedule.rounds
 
 
 class DecentralizedPeer:
@@ -204,11 +211,14 @@ class DecentralizedPeer:
         if self._is_behind:
             self._catch_up()
             return
-        is_farewell = self._schedule.step(self._index).kind is Kind.FAREWELL
+        step = self._schedule.step(self._index)
+        is_farewell = step.kind is Kind.FAREWELL
         self.phase = Phase.FAREWELL if is_farewell else Phase.EXCHANGING
         waits = 2 if is_farewell else 1  # others may be waiting for their second deadline
         self._exchange = PeerExchange(self._now_s + waits * self._rules.deadline_s)
         self._out.append(Publish(self._index))
+        if self._rules.evaluates_own and step.kind is Kind.UPDATES and self._rules.tests_after(step.round + 1):
+            self._out.append(EvaluateOwn(step.round))  # published first: others need not wait for it
         if not is_farewell:
             for peer in sorted(self._offers.get(self._index, ())):
                 self._fetch(peer)
@@ -233,7 +243,7 @@ class DecentralizedPeer:
         rounds = self._schedule.step(self._index).round + 1
         if not self._schedule.ends_round(self._index):
             self._go_on_at(self._index + 1)
-        elif rounds % self._rules.evaluation_interval == 0 or rounds == self._schedule.rounds:
+        elif self._rules.tests_after(rounds):
             self._evaluate(rounds)
         else:
             self._end_round()

@@ -170,6 +170,13 @@ class Evaluate:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluateOwn:
+    """Test the weights just trained in this round, before they are averaged; nothing waits for the answer."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordRound:
     """A round is over."""
 
@@ -200,5 +207,15 @@ class Finish:
 
 
 PeerInstruction = (
-    Begin | Train | Publish | FetchUpdate | Aggregate | Evaluate | RecordRound | FetchModel | CatchUp | Finish
+    Begin
+    | Train
+    | Publish
+    | FetchUpdate
+    | Aggregate
+    | Evaluate
+    | EvaluateOwn
+    | RecordRound
+    | FetchModel
+    | CatchUp
+    | Finish
 )

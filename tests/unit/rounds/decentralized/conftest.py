@@ -345,6 +345,7 @@ def make_village() -> Callable[..., Village]:
         rounds: int = 3,
         aggregation: Mapping[str, Any] | None = None,
         evaluation_interval: int = 10,
+        before_averaging: bool = False,
         **exchange: Any,
     ) -> Village:
         job = Job.model_validate(
@@ -352,7 +353,7 @@ def make_village() -> Callable[..., Village]:
                 "rounds": rounds,
                 "experiment_mode": "deployment",
                 "aggregation": {"mode": "decentralized", **(aggregation or {})},
-                "evaluation": {"interval": evaluation_interval},
+                "evaluation": {"interval": evaluation_interval, "before_averaging": before_averaging},
                 "exchange": {"deadline_s": 10.0, **exchange},
             }
         )
