@@ -67,7 +67,10 @@ class PeerRound:
 
 @dataclass(frozen=True)
 class PeerCaughtUp:
-    """A peer that came late or fell behind took over a neighbour's model before round ``round``."""
+    """A peer that came late or fell behind took over a neighbour's model and goes on with round ``round``.
+
+    The model is of that round's beginning, or of an earlier one if it took long to fetch.
+    """
 
     tag: ClassVar[str] = "PEER_CAUGHT_UP"
     peer: str

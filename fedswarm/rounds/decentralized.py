@@ -24,6 +24,7 @@ from fedswarm.jobs.schema import Job
 from fedswarm.rounds.catching_up import CatchingUp, OfferedModel
 from fedswarm.rounds.exchange_schedule import ExchangeSchedule, Kind
 from fedswarm.rounds.expected_peers import ExpectedPeers
+from fedswarm.rounds.lasting_models import LastingModels
 from fedswarm.rounds.peer_exchange import FetchEnd, PeerExchange
 from fedswarm.rounds.peer_steps import (
     Aggregate,
@@ -113,6 +114,7 @@ class DecentralizedPeer:
         self._index = 0
         self._exchange = PeerExchange(0.0)
         self._catching_up = CatchingUp()
+        self._lasting_models = LastingModels(rules.deadline_s)
         self._now_s = 0.0
         self._out: list[PeerInstruction] = []
 
@@ -162,8 +164,8 @@ class DecentralizedPeer:
         match event:
             case UpdateOffered(peer, exchange, weight):
                 self._update_offered(peer, exchange, weight)
-            case ModelOffered(peer, exchange):
-                self._catching_up.offered(peer, exchange)
+            case ModelOffered(peer, exchange, lasts):
+                self._catching_up.offered(peer, exchange, lasts)
             case LinksChanged(peers):
                 self._links_changed(peers)
             case Departed(peer):
@@ -198,7 +200,7 @@ class DecentralizedPeer:
     def _begin(self, exchange: int) -> None:
         self._index = exchange
         self._offers = {index: peers for index, peers in self._offers.items() if index >= exchange}
-        self._out.append(Begin(exchange))
+        self._out.append(Begin(exchange, self._lasting_models.begin(exchange, self._now_s)))
         step = self._schedule.step(exchange)
         if step.kind is Kind.UPDATES:
             self.phase = Phase.TRAINING
@@ -337,12 +339,18 @@ class DecentralizedPeer:
 
     def _caught_up(self, source: str, exchange: int) -> None:
         """Goes on with the others, with a neighbour's model, or with its own if none could be had."""
+        newest, last = self._expected.newest, self._schedule.farewell - 1
+        if exchange <= newest <= last:
+            # While the model travelled others have offered what they trained from it: who trained from it only now
+            # would be late for every exchange. So it is taken to where they train next, where averaging brings it up.
+            # After the last exchange nothing does; then the final model is looked for.
+            exchange = min(newest + 1, last)
         step = self._schedule.step(exchange)
         self._out.append(CatchUp(source, self._schedule.step(self._index).round, step.round))
         self._catching_up.fetching = None
         self._expected.drop_unheard(self._links)
-        self._index = exchange
         if step.kind is Kind.FAREWELL:
+            self._index = exchange
             self._evaluate(step.round)
         else:
-            self._begin(exchange)
+            self._go_on_at(exchange)

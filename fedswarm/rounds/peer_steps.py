@@ -34,10 +34,11 @@ class UpdateOffered:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffered:
-    """A neighbour offers the model with which it begins an exchange."""
+    """A neighbour offers the model with which it begins an exchange; if it ``lasts``, it is not forgotten soon."""
 
     peer: str
     exchange: int
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,13 @@ PeerEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The model is that with which this exchange begins: offer it to neighbours, forget all before the last one."""
+    """The model is that with which this exchange begins: offer it to neighbours, forget all before the last one.
+
+    Models of the exchanges in ``lasting``, perhaps this one's, are offered as such and not forgotten.
+    """
 
     exchange: int
+    lasting: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

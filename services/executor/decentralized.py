@@ -157,8 +157,8 @@ class DecentralizedExecutor:
 
     async def _obey(self, instruction: PeerInstruction) -> None:
         match instruction:
-            case Begin(exchange):
-                await self._begin(exchange)
+            case Begin(exchange, lasting):
+                await self._begin(exchange, lasting)
             case Train(round_index):
                 self._spawn(self._train(round_index))
             case Publish(exchange):
@@ -181,10 +181,10 @@ class DecentralizedExecutor:
             case Finish():
                 self.has_finished = True
 
-    async def _begin(self, exchange: int) -> None:
-        self._exchange.forget_before(exchange - 1)
+    async def _begin(self, exchange: int, lasting: frozenset[int]) -> None:
+        self._exchange.forget_before(exchange - 1, lasting)
         model = self._model
-        manifest = await self._compute(self._manifests.model, exchange, model)
+        manifest = await self._compute(self._manifests.model, exchange, model, lasts=exchange in lasting)
         self._exchange.offer_model(manifest, model)
 
     async def _train(self, round_index: int) -> None:

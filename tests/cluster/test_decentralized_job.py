@@ -110,7 +110,7 @@ def test_a_peer_that_is_asked_to_leave_takes_its_leave(desk):
 
 
 def test_a_peer_that_joins_late_catches_up_and_takes_part(desk):
-    # A model can be had for two rounds: training makes them long, and longer where the machine is busy.
+    # Training makes rounds long, and longer where the machine is busy: some must be left when the newcomer comes.
     desk.write_job(LONG_JOB.replace("rounds: 40", "rounds: 16").replace("local_steps: 20", "local_steps: 400"))
     newcomer = subprocess.Popen(
         [sys.executable, "-c", NEWCOMER, desk.folder / "job.yml"],
