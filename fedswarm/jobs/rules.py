@@ -157,3 +157,13 @@ def devices_without_an_aggregator(mode: str, experiment_mode: str) -> str | None
         "without an aggregator every executor is one real client: write experiment_mode: deployment,"
         " or aggregation.mode: centralized"
     )
+
+
+def own_models_without_an_aggregator(before_averaging: bool, mode: str) -> str | None:
+    """Where there is an aggregator, the clients' models are nowhere but in its sums."""
+    if not before_averaging or mode == "decentralized":
+        return None
+    return (
+        "an aggregator averages clients that nobody tests one by one: write aggregation.mode: decentralized,"
+        " or before_averaging: false"
+    )

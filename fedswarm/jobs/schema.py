@@ -19,6 +19,7 @@ from fedswarm.jobs.rules import (
     distinct_ports,
     map_with_path,
     name_of_one_run,
+    own_models_without_an_aggregator,
     port_for_each_tracker,
     pyramidfl_in_fixed_steps,
     shard_for_each_device,
@@ -156,6 +157,9 @@ class EvaluationSection(Section):
     interval: int = Field(5, ge=1, description="rounds between tests; the final model is always tested")
     batch_size: int = Field(250, ge=1, description="samples in a test block")
     ratio: float = Field(1.0, gt=0, le=1, description="share of the test set used")
+    before_averaging: bool = Field(
+        False, description="decentralized: also test each peer's own trained model, in the same rounds"
+    )
 
 
 class DevicesSection(Section):
@@ -185,6 +189,7 @@ class Job(Section):
         ),
         Rule((("exchange", "shaping", "link"), ("experiment_mode",)), device_for_each_link),
         Rule((("aggregation", "mode"), ("experiment_mode",)), devices_without_an_aggregator),
+        Rule((("evaluation", "before_averaging"), ("aggregation", "mode")), own_models_without_an_aggregator),
     )
 
     job_name: Name = Field("demo_job", description="names the run folder and <job_name>_logging")

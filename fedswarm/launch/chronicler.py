@@ -7,7 +7,7 @@ What a peer tells of itself is copied into the run's records at once, under a ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +16,16 @@ from fedswarm.jobs.schema import Job
 from fedswarm.launch.failures import describe_exit
 from fedswarm.launch.member import Member
 from fedswarm.launch.peer_models import peer_models
+from fedswarm.launch.peer_plan import founding_topology
 from fedswarm.launch.run_folder import RunFolder
 from fedswarm.launch.run_state import Ending
 from fedswarm.records.chronicle import Chronicle
-from fedswarm.records.reader import Tail
+from fedswarm.records.peer_schema import PeerReady
+from fedswarm.records.reader import Tail, parse_record
 from fedswarm.records.schema import ExecutorJoin, ExecutorLost, Record
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds.story import job_config
+from fedswarm.swarm.topology_choice import topology_of_job
 
 POLL_S: Final = 0.2
 PEER_TAG: Final = "PEER_"
@@ -31,14 +34,15 @@ PEER_TAG: Final = "PEER_"
 class Chronicler:
     """The records of one run, from its start to its end.
 
-    ``now`` gives seconds since 1970; ``on_fault`` is told of what a peer wrote that is no record. Methods raise
-    :class:`RunFailedError` when the run's own files cannot be written.
+    ``now`` gives seconds since 1970; ``on_fault`` is told of each line of a peer that is no record, with its place:
+    that line alone is passed over. Methods raise :class:`RunFailedError` when the run's own files cannot be written.
     """
 
     def __init__(
         self, folder: RunFolder, job: Job, text_log: Path, now: Callable[[], float], on_fault: Callable[[str], None]
     ) -> None:
         self._folder = folder
+        self._job = job
         self._now = now
         self._on_fault = on_fault
         self._tails: dict[str, Tail] = {}
@@ -61,8 +65,16 @@ class Chronicler:
             self._writer.write(ExecutorJoin(_peer_of(member), member.target or "", clients=1))
         for lost in set(executors) - set(self._members):
             self._write(self._chronicle.leave(_peer_of(lost)))
+        told = list(self._new_records())
+        for peer, record, place in told:
+            if record["tag"] == PeerReady.tag:  # it comes before a peer says it is up, so the first reading has all
+                self._tell(peer, record, place)
         self._last_word_s = self._now()
-        self._write(self._chronicle.begin(self._last_word_s))
+        topology, links = topology_of_job(self._job).kind, len(founding_topology(self._job).edges)
+        self._write(self._chronicle.begin(self._last_word_s, topology, links))
+        for peer, record, place in told:
+            if record["tag"] != PeerReady.tag:
+                self._tell(peer, record, place)
 
     async def follow(self) -> None:
         """Tells what the peers tell and who ends, until it is cancelled."""
@@ -92,13 +104,20 @@ class Chronicler:
         self._writer.close()
 
     def _read(self) -> None:
+        for peer, record, place in self._new_records():
+            self._tell(peer, record, place)
+
+    def _new_records(self) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+        """Of each peer what it has told since the last time, with the place of each record."""
         for path in sorted(self._folder.peers.glob("*.jsonl")):
-            tail = self._tails.setdefault(path.stem, Tail(path))
-            try:
-                for record in tail.poll():
-                    self._tell(path.stem, record)
-            except DataError as error:
-                self._on_fault(f"passed over what cannot be read: {error}")
+            for line, place in self._tails.setdefault(path.stem, Tail(path)).lines():
+                try:
+                    yield path.stem, parse_record(line, place), place
+                except DataError as error:
+                    self._pass_over(error)
+
+    def _pass_over(self, error: DataError) -> None:
+        self._on_fault(f"passed over what cannot be read: {error}")
 
     def _compare_models(self) -> None:
         try:
@@ -108,10 +127,17 @@ class Chronicler:
         else:
             self._write([] if compared is None else [compared])
 
-    def _tell(self, peer: str, record: Mapping[str, Any]) -> None:
+    def _tell(self, peer: str, record: Mapping[str, Any], place: str) -> None:
         self._last_word_s = self._now()
-        told, tag = self._chronicle.hear(peer, record), record["tag"]
-        self._writer.copy({**record, "tag": tag if tag.startswith(PEER_TAG) else PEER_TAG + tag, "peer": peer})
+        try:
+            told, tag = self._chronicle.hear(peer, record, place), record["tag"]
+        except DataError as error:
+            self._pass_over(error)
+            return
+        try:
+            self._writer.copy({**record, "tag": tag if tag.startswith(PEER_TAG) else PEER_TAG + tag, "peer": peer})
+        except RecursionError:
+            self._pass_over(DataError(f"{place}: {tag} is nested too deeply to be copied"))
         self._write(told)
 
     def _write(self, records: Iterable[Record]) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, Self
 from fedswarm.errors import DataError
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes
 from fedswarm.records.gathering import Gathering
-from fedswarm.records.peer_schema import PeerRound
-from fedswarm.records.schema import ClientInfo, Record, RoundBegin, RoundSummary, Shutdown, TestResult
+from fedswarm.records.peer_schema import PeerReady, PeerRound
+from fedswarm.records.schema import ClientInfo, Federation, Record, RoundBegin, RoundSummary, Shutdown, TestResult
 from fedswarm.records.spread import Spread
 
 Parsed = Mapping[str, Any]
@@ -36,7 +36,9 @@ class _Told:
         def figure(name: str) -> float:
             return float("nan") if record[name] is None else float(record[name])  # JSON has no NaN
 
-        return cls(float(record["ts"]), {name: figure(name) for name in figures}, {n: int(record[n]) for n in counts})
+        return cls(
+            _instant(record), {name: figure(name) for name in figures}, {name: int(record[name]) for name in counts}
+        )
 
 
 class Chronicle:
@@ -54,28 +56,53 @@ class Chronicle:
         self._started_s = started_s
         self._clock_s = 0.0
         self._begun: list[int] = []
+        self._ready: dict[str, _Told] = {}
 
-    def begin(self, now_s: float) -> list[Record]:
-        """What is told when all peers are up, at ``now_s`` seconds since 1970: the clock counts from there."""
+    def begin(self, now_s: float, topology: str, links: int) -> list[Record]:
+        """What is told when all peers are up, at ``now_s`` seconds since 1970: the clock counts from there.
+
+        ``topology`` and ``links`` are the job's. Let it hear before what peers that are ready tell of themselves.
+        """
         self._started_s = now_s
-        return [self._round_begin(0)]
+        return [*self._federation(topology, links), self._round_begin(0)]
 
-    def hear(self, peer: str, record: Parsed) -> list[Record]:
-        """What is told when a peer has told ``record``; raises :class:`DataError` for one of the wrong shape."""
-        if not peer.isdecimal():
-            raise DataError(f"peer {peer!r} has no number; start it with --executor-id and the number of its shard")
+    def hear(self, peer: str, record: Parsed, place: str = "") -> list[Record]:
+        """What is told when a peer has told ``record``.
+
+        Raises :class:`DataError` for one of the wrong shape, of whatever tag; it changes nothing, and the message names
+        the ``place`` where it was read.
+        """
         try:
-            if record["tag"] == PeerRound.tag:
-                told = _Told.of(record, ("loss", *_ROUND_FIGURES), ("samples", "bytes_received", "bytes_wasted"))
-                self._rounds.tell(int(record["completed_round"]), peer, told)
-                self._tests.pass_by(int(record["completed_round"]), peer)
-            elif record["tag"] == TestResult.tag:
-                self._tests.tell(int(record["round"]), peer, _Told.of(record, _TEST_FIGURES, ("samples",)))
-        except (KeyError, TypeError, ValueError) as error:
+            if not peer.isdecimal():
+                raise ValueError("the peer has no number; start it with --executor-id and the number of its shard")
+            self._take_in(peer, record)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
-                f"peer {peer}, record {record.get('tag')}: missing or of the wrong type: {error}"
+                f"{place or 'a record'}: {record.get('tag')} of peer {peer}: missing or not what it should be: {error}"
             ) from error
         return self._complete()
+
+    def _take_in(self, peer: str, record: Parsed) -> None:
+        _instant(record)  # every record goes into those of the run with its own
+        if not record["tag"].isidentifier():
+            raise ValueError("the tag is no name")
+        if record["tag"] == PeerReady.tag:
+            self._ready[peer] = _Told.of(record, (), _READY_COUNTS)
+        elif record["tag"] == PeerRound.tag:
+            completed_round = self._within(record["completed_round"], self._planned_rounds - 1)
+            told = _Told.of(record, ("loss", *_ROUND_FIGURES), _ROUND_COUNTS)
+            self._rounds.tell(completed_round, peer, told)
+            self._tests.pass_by(completed_round, peer)
+        elif record["tag"] == TestResult.tag:
+            tested_round = self._within(record["round"], self._planned_rounds)
+            self._tests.tell(tested_round, peer, _Told.of(record, _TEST_FIGURES, ("samples",)))
+
+    @staticmethod
+    def _within(told: Any, last: int) -> int:
+        """The number of a round; one that the run never has would be waited for, or told at its end."""
+        if not 0 <= (index := int(told)) <= last:
+            raise ValueError(f"round {index} is none of 0 to {last}")
+        return index
 
     def leave(self, peer: str) -> list[Record]:
         """What is told when a peer has ended, in whatever way."""
@@ -99,6 +126,22 @@ class Chronicle:
                 told.append(self._round_begin(completed_round + 1))
         # A test is of the model that a round left behind, so it is told after that round.
         return [*told, *self._test_results(self._rounds.closed + 1)]
+
+    def _federation(self, topology: str, links: int) -> list[Federation]:
+        """Nothing if no living peer could be understood."""
+        shards = [self._ready[peer].counts for peer in sorted(self._living & self._ready.keys(), key=int)]
+        if not shards:
+            return []
+        return [
+            Federation(
+                clients=len(shards),
+                samples=sum(shard["samples"] for shard in shards),
+                model_parameters=shards[0]["model_parameters"],
+                model_bytes=shards[0]["model_bytes"],
+                topology=topology,
+                links=links,
+            )
+        ]
 
     def _round_begin(self, round_index: int) -> RoundBegin:
         self._begun = _numbers(self._living)
@@ -158,8 +201,17 @@ class Chronicle:
         return told.instant_s - self._started_s
 
 
+_READY_COUNTS: Final = ("samples", "model_parameters", "model_bytes")
 _ROUND_FIGURES: Final = ("train_s", "exchange_s", "arrived", "coverage")
+_ROUND_COUNTS: Final = ("samples", "bytes_sent", "bytes_received", "bytes_wasted")
 _TEST_FIGURES: Final = ("loss", "top1", "top5")
+
+
+def _instant(record: Parsed) -> float:
+    instant_s = float(record["ts"])
+    if not math.isfinite(instant_s):
+        raise ValueError(f"ts is {instant_s}")
+    return instant_s
 
 
 def _spread(peers: Mapping[str, _Told], name: str) -> Spread:

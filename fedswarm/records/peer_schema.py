@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,11 +13,29 @@ from fedswarm.records.schema import TestResult
 
 
 @dataclass(frozen=True)
+class PeerReady:
+    """A peer holds its shard and the initial model, and is about to begin: told before it says that it is up."""
+
+    tag: ClassVar[str] = "PEER_READY"
+    peer: str
+    client: int
+    samples: int
+    model_parameters: int
+    model_bytes: int
+
+    def payload(self) -> Payload:
+        """``peer``, ``client`` (whose shard), ``samples`` in it, ``model_parameters`` (weights), ``model_bytes``."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
 class PeerRound:
     """One round as one peer of a job without an aggregator went through it.
 
     ``sources_*`` count the other peers whose update it got whole, in part, or not at all by the deadline; ``arrived``
     is the share of the expected peers' chunks that did, its own included, ``coverage`` the same by weight (samples).
+    ``own_*`` is a test of the weights that it trained itself, before they were averaged, where the job asks for that
+    (``evaluation.before_averaging``); TEST_RESULT is of the averaged ones.
     """
 
     tag: ClassVar[str] = "PEER_ROUND"
@@ -37,6 +56,9 @@ class PeerRound:
     bytes_received: int
     bytes_wasted: int
     links: int
+    own_loss: float = math.nan
+    own_top1: float = math.nan
+    own_top5: float = math.nan
 
     def payload(self) -> Payload:
         """Fields under their names; ``round`` is the one after; seconds are wall s, bytes those of chunks."""
@@ -45,7 +67,10 @@ class PeerRound:
 
 @dataclass(frozen=True)
 class PeerCaughtUp:
-    """A peer that came late or fell behind took over a neighbour's model before round ``round``."""
+    """A peer that came late or fell behind took over a neighbour's model and goes on with round ``round``.
+
+    The model is of that round's beginning, or of an earlier one if it took long to fetch.
+    """
 
     tag: ClassVar[str] = "PEER_CAUGHT_UP"
     peer: str

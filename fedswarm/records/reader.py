@@ -65,11 +65,13 @@ class Tail:
 
     def poll(self) -> list[dict[str, Any]]:
         """New records, oldest first. Raises :class:`DataError` for a line that is no record."""
-        records = []
-        for raw in self._new_lines():
+        return [parse_record(line, place) for line, place in self.lines()]
+
+    def lines(self) -> Iterator[tuple[bytes, str]]:
+        """New lines, oldest first, each with its place (file:line); for who goes on after one that is no record."""
+        for line in self._new_lines():
             self._line += 1
-            records.append(parse_record(raw, f"{self._file}:{self._line}"))
-        return records
+            yield line, f"{self._file}:{self._line}"
 
     def _new_lines(self) -> Iterator[bytes]:
         try:

@@ -60,17 +60,28 @@ class DevicesExcluded:
 
 @dataclass(frozen=True)
 class Federation:
-    """Written once all executors are up: who can take part, and how large the model is."""
+    """Written once all executors are up: who can take part, and how large the model is.
+
+    Without an aggregator the clients are the peers that begin the job, the samples those of their shards, and
+    ``topology`` and ``links`` say how the job has them linked, should all have come up.
+    """
 
     tag: ClassVar[str] = "FEDERATION"
     clients: int
     samples: int
     model_parameters: int
     model_bytes: int
+    topology: str | None = None
+    links: int | None = None
 
     def payload(self) -> Payload:
-        """``clients`` and ``samples`` that are admitted, ``model_parameters`` (weights), ``model_bytes``."""
+        """``clients`` and ``samples`` that are admitted, ``model_parameters`` (weights), ``model_bytes``.
+
+        Without an aggregator ``topology`` (its form) and ``links`` (between how many pairs of peers), too.
+        """
+        linked = {} if self.topology is None else {"topology": self.topology, "links": self.links}
         return {
+            **linked,
             "clients": self.clients,
             "samples": self.samples,
             "model_parameters": self.model_parameters,

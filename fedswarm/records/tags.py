@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fedswarm.records.peer_schema import PeerCaughtUp, PeerModels, PeerRefused, PeerRound, PeerTestResult
+from fedswarm.records.peer_schema import PeerCaughtUp, PeerModels, PeerReady, PeerRefused, PeerRound, PeerTestResult
 from fedswarm.records.schema import (
     CheckpointSaved,
     ClientInfo,
@@ -27,6 +27,7 @@ TAGS: Final = tuple(
     for kind in (
         JobConfig,
         DevicesExcluded,
+        PeerReady,
         Federation,
         ExecutorJoin,
         ExecutorLost,

@@ -89,7 +89,8 @@ class _Lines:
             raise _cannot_write(path, error) from error
 
     def append(self, text: str) -> None:
-        left = memoryview(text.encode())
+        # Half a pair of surrogates, which a file's name may hold, has no UTF-8; so written it reads back as it was.
+        left = memoryview(text.encode(errors="backslashreplace"))
         try:
             while left:
                 left = left[self._file.write(left) :]

@@ -24,6 +24,7 @@ from fedswarm.jobs.schema import Job
 from fedswarm.rounds.catching_up import CatchingUp, OfferedModel
 from fedswarm.rounds.exchange_schedule import ExchangeSchedule, Kind
 from fedswarm.rounds.expected_peers import ExpectedPeers
+from fedswarm.rounds.lasting_models import LastingModels
 from fedswarm.rounds.peer_exchange import FetchEnd, PeerExchange
 from fedswarm.rounds.peer_steps import (
     Aggregate,
@@ -33,6 +34,7 @@ from fedswarm.rounds.peer_steps import (
     Departed,
     Evaluate,
     Evaluated,
+    EvaluateOwn,
     FetchEnded,
     FetchModel,
     FetchUpdate,
@@ -72,6 +74,7 @@ class PeerRules:
 
     schedule: ExchangeSchedule
     evaluation_interval: int
+    evaluates_own: bool
     deadline_s: float
     quorum: float
 
@@ -79,7 +82,12 @@ class PeerRules:
     def of(cls, job: Job) -> Self:
         """The rules of a job."""
         schedule = ExchangeSchedule(job.rounds, job.aggregation.consensus_every)
-        return cls(schedule, job.evaluation.interval, job.exchange.deadline_s, job.exchange.quorum)
+        tests, exchange = job.evaluation, job.exchange
+        return cls(schedule, tests.interval, tests.before_averaging, exchange.deadline_s, exchange.quorum)
+
+    def tests_after(self, rounds: int) -> bool:
+        """Whether the model that so many rounds made is tested: every so often, and always the last."""
+        return rounds % self.evaluation_interval == 0 or rounds == self.schedule.rounds
 
 
 class DecentralizedPeer:
@@ -106,6 +114,7 @@ class DecentralizedPeer:
         self._index = 0
         self._exchange = PeerExchange(0.0)
         self._catching_up = CatchingUp()
+        self._lasting_models = LastingModels(rules.deadline_s)
         self._now_s = 0.0
         self._out: list[PeerInstruction] = []
 
@@ -155,8 +164,8 @@ class DecentralizedPeer:
         match event:
             case UpdateOffered(peer, exchange, weight):
                 self._update_offered(peer, exchange, weight)
-            case ModelOffered(peer, exchange):
-                self._catching_up.offered(peer, exchange)
+            case ModelOffered(peer, exchange, lasts):
+                self._catching_up.offered(peer, exchange, lasts)
             case LinksChanged(peers):
                 self._links_changed(peers)
             case Departed(peer):
@@ -191,7 +200,7 @@ class DecentralizedPeer:
     def _begin(self, exchange: int) -> None:
         self._index = exchange
         self._offers = {index: peers for index, peers in self._offers.items() if index >= exchange}
-        self._out.append(Begin(exchange))
+        self._out.append(Begin(exchange, self._lasting_models.begin(exchange, self._now_s)))
         step = self._schedule.step(exchange)
         if step.kind is Kind.UPDATES:
             self.phase = Phase.TRAINING
@@ -204,11 +213,14 @@ class DecentralizedPeer:
         if self._is_behind:
             self._catch_up()
             return
-        is_farewell = self._schedule.step(self._index).kind is Kind.FAREWELL
+        step = self._schedule.step(self._index)
+        is_farewell = step.kind is Kind.FAREWELL
         self.phase = Phase.FAREWELL if is_farewell else Phase.EXCHANGING
         waits = 2 if is_farewell else 1  # others may be waiting for their second deadline
         self._exchange = PeerExchange(self._now_s + waits * self._rules.deadline_s)
         self._out.append(Publish(self._index))
+        if self._rules.evaluates_own and step.kind is Kind.UPDATES and self._rules.tests_after(step.round + 1):
+            self._out.append(EvaluateOwn(step.round))  # published first: others need not wait for it
         if not is_farewell:
             for peer in sorted(self._offers.get(self._index, ())):
                 self._fetch(peer)
@@ -233,7 +245,7 @@ class DecentralizedPeer:
         rounds = self._schedule.step(self._index).round + 1
         if not self._schedule.ends_round(self._index):
             self._go_on_at(self._index + 1)
-        elif rounds % self._rules.evaluation_interval == 0 or rounds == self._schedule.rounds:
+        elif self._rules.tests_after(rounds):
             self._evaluate(rounds)
         else:
             self._end_round()
@@ -327,12 +339,18 @@ class DecentralizedPeer:
 
     def _caught_up(self, source: str, exchange: int) -> None:
         """Goes on with the others, with a neighbour's model, or with its own if none could be had."""
+        newest, last = self._expected.newest, self._schedule.farewell - 1
+        if exchange <= newest <= last:
+            # While the model travelled others have offered what they trained from it: who trained from it only now
+            # would be late for every exchange. So it is taken to where they train next, where averaging brings it up.
+            # After the last exchange nothing does; then the final model is looked for.
+            exchange = min(newest + 1, last)
         step = self._schedule.step(exchange)
         self._out.append(CatchUp(source, self._schedule.step(self._index).round, step.round))
         self._catching_up.fetching = None
         self._expected.drop_unheard(self._links)
-        self._index = exchange
         if step.kind is Kind.FAREWELL:
+            self._index = exchange
             self._evaluate(step.round)
         else:
-            self._begin(exchange)
+            self._go_on_at(exchange)

@@ -2,7 +2,7 @@
 
 ``round`` of a manifest is the number of the exchange. A peer's update is ``<peer>`` where everybody is to have it, or
 ``<peer>/update`` where only neighbours are; the model with which it begins an exchange is ``<peer>/model``, for
-neighbours that are behind. What is not named so is none of these.
+neighbours that are behind, or ``<peer>/lasting`` if it is kept for long. What is not named so is none of these.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fedswarm.rounds.exchange_choice import chosen_chunk_bytes
 from fedswarm.swarm.manifest import Key, Manifest, build_manifest, bytes_of
 
 MODEL: Final = "/model"
+LASTING_MODEL: Final = "/lasting"
 NEIGHBOURS_UPDATE: Final = "/update"
 WEIGHT_BYTES: Final = 4
 MAX_SAMPLES: Final = 2**40
@@ -56,9 +57,9 @@ class PeerManifests:
         """Of this peer's own weights in an exchange; hashes them all."""
         return self._manifest(exchange, self.update_suffix, weights, samples, importance)
 
-    def model(self, exchange: int, weights: Vector) -> Manifest:
+    def model(self, exchange: int, weights: Vector, *, lasts: bool = False) -> Manifest:
         """Of the model with which this peer begins an exchange; hashes it."""
-        return self._manifest(exchange, MODEL, weights, 0, b"")
+        return self._manifest(exchange, LASTING_MODEL if lasts else MODEL, weights, 0, b"")
 
     def is_update(self, manifest: Manifest) -> bool:
         """Whether it names some peer's update."""
@@ -66,15 +67,19 @@ class PeerManifests:
 
     def is_model(self, manifest: Manifest) -> bool:
         """Whether it names the model of some peer."""
-        return manifest.source == manifest.publisher + MODEL
+        return self.is_lasting(manifest) or manifest.source == manifest.publisher + MODEL
+
+    def is_lasting(self, manifest: Manifest) -> bool:
+        """Whether it names a model that some peer keeps for long."""
+        return manifest.source == manifest.publisher + LASTING_MODEL
 
     def update_key(self, peer: str, exchange: int) -> Key:
         """What names a peer's update."""
         return Key(exchange, peer + self.update_suffix)
 
-    def model_key(self, peer: str, exchange: int) -> Key:
+    def model_key(self, peer: str, exchange: int, *, lasts: bool = False) -> Key:
         """What names a peer's model."""
-        return Key(exchange, peer + MODEL)
+        return Key(exchange, peer + (LASTING_MODEL if lasts else MODEL))
 
     def complaint(self, manifest: Manifest) -> str | None:
         """What of an update or a model does not fit this job, if anything."""

@@ -34,10 +34,11 @@ class UpdateOffered:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffered:
-    """A neighbour offers the model with which it begins an exchange."""
+    """A neighbour offers the model with which it begins an exchange; if it ``lasts``, it is not forgotten soon."""
 
     peer: str
     exchange: int
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,13 @@ PeerEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The model is that with which this exchange begins: offer it to neighbours, forget all before the last one."""
+    """The model is that with which this exchange begins: offer it to neighbours, forget all before the last one.
+
+    Models of the exchanges in ``lasting``, perhaps this one's, are offered as such and not forgotten.
+    """
 
     exchange: int
+    lasting: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,13 @@ class Evaluate:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluateOwn:
+    """Test the weights just trained in this round, before they are averaged; nothing waits for the answer."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordRound:
     """A round is over."""
 
@@ -200,5 +212,15 @@ class Finish:
 
 
 PeerInstruction = (
-    Begin | Train | Publish | FetchUpdate | Aggregate | Evaluate | RecordRound | FetchModel | CatchUp | Finish
+    Begin
+    | Train
+    | Publish
+    | FetchUpdate
+    | Aggregate
+    | Evaluate
+    | EvaluateOwn
+    | RecordRound
+    | FetchModel
+    | CatchUp
+    | Finish
 )

@@ -28,6 +28,7 @@ from fedswarm.rounds.peer_steps import (
     Departed,
     Evaluate,
     Evaluated,
+    EvaluateOwn,
     FetchModel,
     FetchUpdate,
     Finish,
@@ -99,6 +100,7 @@ class DecentralizedExecutor:
         self._trained: Vector = self._model
         self._fetched_model: Vector = self._model
         self._model_fetch: asyncio.Task[None] | None = None
+        self._own_test: asyncio.Task[None] | None = None
         self._importance = b""
         self._started_s = clock.now_s()
         self.has_finished = False
@@ -155,8 +157,8 @@ class DecentralizedExecutor:
 
     async def _obey(self, instruction: PeerInstruction) -> None:
         match instruction:
-            case Begin(exchange):
-                await self._begin(exchange)
+            case Begin(exchange, lasting):
+                await self._begin(exchange, lasting)
             case Train(round_index):
                 self._spawn(self._train(round_index))
             case Publish(exchange):
@@ -167,6 +169,8 @@ class DecentralizedExecutor:
                 await self._aggregate(instruction)
             case Evaluate(rounds):
                 self._spawn(self._evaluate(rounds))
+            case EvaluateOwn(round_index):
+                self._own_test = self._spawn(self._evaluate_own(round_index))
             case FetchModel(peer, exchange, deadline_s):
                 self._stop_fetching_models()
                 self._model_fetch = self._spawn(self._fetch_model(peer, exchange, deadline_s))
@@ -177,10 +181,10 @@ class DecentralizedExecutor:
             case Finish():
                 self.has_finished = True
 
-    async def _begin(self, exchange: int) -> None:
-        self._exchange.forget_before(exchange - 1)
+    async def _begin(self, exchange: int, lasting: frozenset[int]) -> None:
+        self._exchange.forget_before(exchange - 1, lasting)
         model = self._model
-        manifest = await self._compute(self._manifests.model, exchange, model)
+        manifest = await self._compute(self._manifests.model, exchange, model, lasts=exchange in lasting)
         self._exchange.offer_model(manifest, model)
 
     async def _train(self, round_index: int) -> None:
@@ -215,6 +219,8 @@ class DecentralizedExecutor:
         collected.close()
         averages_updates = self._schedule.step(order.exchange).kind is Kind.UPDATES
         self._diary.exchange_ends(collected.arrivals(order.others, order.total_weight) if averages_updates else None)
+        if self._own_test is not None:
+            await self._own_test  # it holds the thread that averages, and its time is not the averaging's
         with self._diary.timing("aggregate"):
             if averages_updates:
                 self._model = await self._compute(self._core.mean_of_updates, collected, order.total_weight)
@@ -227,6 +233,11 @@ class DecentralizedExecutor:
             scores = await self._compute(self._core.test, self._model)
         self._diary.write(evaluation_result(rounds, self._clock.now_s() - self._started_s, scores))
         self._post(Evaluated())
+
+    async def _evaluate_own(self, round_index: int) -> None:
+        with self._diary.timing("evaluate"):
+            scores = await self._compute(self._core.test, self._trained)
+        self._diary.own_test(evaluation_result(round_index, self._clock.now_s() - self._started_s, scores))
 
     async def _fetch_model(self, peer: str, exchange: int, deadline_s: float) -> None:
         event, model = await self._exchange.fetch_model(peer, exchange, deadline_s)

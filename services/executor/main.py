@@ -23,6 +23,7 @@ from fedswarm.errors import DataError, DependencyError, LaunchError, StoppedErro
 from fedswarm.jobs.load import load_job
 from fedswarm.jobs.resolved import job_digest
 from fedswarm.jobs.schema import Job
+from fedswarm.records.peer_schema import PeerReady
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds import wire
 from fedswarm.rounds.decentralized import DecentralizedPeer, PeerRules
@@ -179,18 +180,18 @@ async def _serve_aggregator(place: _Place, target: str, stop: asyncio.Event) -> 
 async def _serve_as_peer(place: _Place, target: str, stop: asyncio.Event) -> None:
     """Goes through the job's rounds with the other peers; raises :class:`StoppedError` if stopped before the end."""
     job, node, peer = place.job, place.node, place.options.executor_id
-    manifests = PeerManifests.of(job, peer, place.engine.layout, place.engine.initial_weights())
-    core = PeerCore(place.engine, job, peer, next(iter(place.hosted)), place.samples, manifests.chunk_weights)
+    client, layout = next(iter(place.hosted)), place.engine.layout
+    manifests = PeerManifests.of(job, peer, layout, place.engine.initial_weights())
+    core = PeerCore(place.engine, job, peer, client, place.samples, manifests.chunk_weights)
     others = [name for name in map(str, range(1, job.cluster.executors + 1)) if name != peer]
     machine = DecentralizedPeer(PeerRules.of(job), core.weight, others, only_linked=job.exchange.reach == "neighbours")
     run_folder = place.options.run_folder
     with RecordWriter(diary_file(run_folder, peer), now=time.time) as writer:
         diary = RoundDiary(writer, peer, core.samples, place.clock, node.traffic)
-        executor = DecentralizedExecutor(
-            job, machine, core, place.engine.layout, manifests, node, diary, place.clock, run_folder
-        )
+        executor = DecentralizedExecutor(job, machine, core, layout, manifests, node, diary, place.clock, run_folder)
         try:
             await _join(place, target)
+            diary.write(PeerReady(peer, client, core.samples, layout.size, layout.nbytes))
             launcher_contract.report(place.options.status_fd, ready=True, target=target)
             await _until_first(executor.run(), stop.wait())
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Final
 
 from fedswarm.clock import Clock
 from fedswarm.records.peer_schema import PeerRound
-from fedswarm.records.schema import Record
+from fedswarm.records.schema import Record, TestResult
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds.collected_updates import Arrivals
 from services.peer.traffic import Traffic
@@ -20,9 +21,10 @@ NOTHING_ARRIVED: Final = Arrivals(0, 0, 0, 1.0, 1.0)
 
 @dataclass
 class _Page:
-    """The round in hand: loss, what arrived, wall seconds by activity, traffic when it began."""
+    """The round in hand: loss, what arrived, own test, wall seconds by activity, traffic when it began."""
 
     traffic: Traffic
+    own_test: TestResult | None = None
     loss: float = float("nan")
     arrivals: Arrivals = NOTHING_ARRIVED
     seconds: dict[str, float] = field(default_factory=dict)
@@ -68,9 +70,15 @@ class RoundDiary:
         if arrivals is not None:
             self._page.arrivals = arrivals
 
+    def own_test(self, result: TestResult) -> None:
+        """How this peer's own weights, trained in the round that ``result`` names, did before they were averaged."""
+        self._page.own_test = result
+
     def end_round(self, round_index: int, traffic: Traffic, links: int) -> None:
         """Writes the round down and begins the next."""
         page, before = self._page, self._page.traffic
+        # A peer that fell behind meanwhile ends another round than the one it tested in.
+        own = page.own_test if page.own_test is not None and page.own_test.round == round_index else None
         self.write(
             PeerRound(
                 peer=self._peer,
@@ -90,6 +98,9 @@ class RoundDiary:
                 bytes_received=traffic.received - before.received,
                 bytes_wasted=traffic.wasted - before.wasted,
                 links=links,
+                own_loss=math.nan if own is None else own.loss,
+                own_top1=math.nan if own is None else own.top1,
+                own_top5=math.nan if own is None else own.top5,
             )
         )
         self._page = _Page(traffic)

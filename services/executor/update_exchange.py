@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from fedswarm.errors import FedswarmError
 from fedswarm.models.layout import Vector
@@ -43,12 +43,14 @@ class UpdateExchange:
         self._weigh = weigh
         self._refuse = refuse
         self._heard: dict[Key, Manifest] = {}
+        self._known: set[Key] = set()  # whatever was offered, by whomever
         self._refused: set[str] = set()
         self._by_peers = manifests.update_suffix == ""
         self.collected: CollectedUpdates | None = None
 
     def heard(self, manifest: Manifest) -> PeerEvent | None:
         """What an offer says, if it concerns this job's exchanges and fits."""
+        self._known.add(manifest.key)
         is_update = self._manifests.is_update(manifest)
         peer = manifest.publisher
         if peer in self._refused or manifest.round > self._last_exchange:
@@ -63,20 +65,25 @@ class UpdateExchange:
         self._heard[manifest.key] = manifest
         if is_update:
             return UpdateOffered(peer, manifest.round, self._weigh(manifest.sample_count))
-        return ModelOffered(peer, manifest.round)
+        return ModelOffered(peer, manifest.round, self._manifests.is_lasting(manifest))
 
-    def forget_before(self, exchange: int) -> None:
-        """Nothing of earlier exchanges is offered, served or fetched any more."""
-        self._node.forget_before(exchange)
+    def forget_before(self, exchange: int, lasting: Set[int]) -> None:
+        """Nothing of earlier exchanges is offered, served or fetched any more, but this peer's ``lasting`` models."""
+        kept = {self._manifests.model_key(self._manifests.peer, earlier, lasts=True) for earlier in lasting}
+        for key in [key for key in self._known if key.round < exchange and key not in kept]:
+            self._known.discard(key)
+            self._node.forget(key.round, key.source)
         self._heard = {key: manifest for key, manifest in self._heard.items() if key.round >= exchange}
 
     def offer_model(self, manifest: Manifest, model: Vector) -> None:
         """Offers the model with which this peer begins an exchange to neighbours that are behind."""
+        self._known.add(manifest.key)
         self._node.publish(manifest, model, spreading=Spreading.ANSWER, offer=True)
 
     def publish(self, manifest: Manifest, own: Vector, collected: CollectedUpdates | None) -> None:
         """Offers one's own weights; those of others go into ``collected`` from now on."""
         self.collected = collected
+        self._known.add(manifest.key)
         spreading = Spreading.SEED if self._by_peers and collected is not None else Spreading.ANSWER
         self._node.publish(manifest, own, spreading=spreading, offer=True)
 
@@ -100,7 +107,8 @@ class UpdateExchange:
         self, peer: str, exchange: int, deadline_s: float
     ) -> tuple[ModelFetched | ModelLost, Vector | None]:
         """Fetches the model of a neighbour; ``None`` if it cannot be had by the deadline."""
-        manifest = self._heard.get(self._manifests.model_key(peer, exchange))
+        keys = (self._manifests.model_key(peer, exchange, lasts=lasts) for lasts in (False, True))
+        manifest = next((self._heard[key] for key in keys if key in self._heard), None)
         try:
             if manifest is not None:
                 fetched = await self._node.fetch(manifest, swarm=False, deadline_s=deadline_s)

@@ -12,6 +12,7 @@ import pytest
 from fedswarm.launch.environment import service_environment
 from fedswarm.models.checkpoint import load_safetensors
 from fedswarm.records import read_run
+from fedswarm.records.reader import read_records
 
 DEADLINE_S = 150.0
 JOB = """
@@ -71,6 +72,10 @@ def test_six_peers_finish_and_agree(desk):
     for peer in range(1, 7):
         assert [record["completed_round"] for record in told(desk, peer, "PEER_ROUND")] == [0, 1, 2, 3]
         assert told(desk, peer, "TEST_RESULT")[-1]["round"] == 4
+    (federation,) = [record for record in read_records(desk.run().path) if record["tag"] == "FEDERATION"]
+    assert (federation["clients"], federation["topology"], federation["links"]) == (6, "k_regular", 12)
+    assert federation["samples"] == sum(told(desk, peer, "PEER_READY")[0]["samples"] for peer in range(1, 7))
+    assert federation["model_bytes"] == 4 * len(models[0])
     run = read_run(desk.run().path)
     assert list(run.tests["round"]) == [1, 2, 3, 4]
     assert run.tests["top1"].iloc[-1] > 0.6
@@ -105,7 +110,7 @@ def test_a_peer_that_is_asked_to_leave_takes_its_leave(desk):
 
 
 def test_a_peer_that_joins_late_catches_up_and_takes_part(desk):
-    # A model can be had for two rounds: training makes them long, and longer where the machine is busy.
+    # Training makes rounds long, and longer where the machine is busy: some must be left when the newcomer comes.
     desk.write_job(LONG_JOB.replace("rounds: 40", "rounds: 16").replace("local_steps: 20", "local_steps: 400"))
     newcomer = subprocess.Popen(
         [sys.executable, "-c", NEWCOMER, desk.folder / "job.yml"],

@@ -65,6 +65,8 @@ def test_each_round_is_told_once_over_all_peers_and_once_by_each(desk):
     assert list(run.rounds["bytes_peers"]) == [1500] * 3
     assert (len(run.peers), len(run.peer_rounds)) == (3, 9)
     assert [record["reason"] for record in told(desk, "SHUTDOWN")] == ["finished"]
+    (federation,) = told(desk, "FEDERATION")
+    assert (federation["clients"], federation["samples"], federation["model_bytes"]) == (3, 30, 400)
     assert "FL Testing in round: 3" in (desk.folder / "demo_logging").read_text()
 
 

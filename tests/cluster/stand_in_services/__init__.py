@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from fedswarm.errors import FedswarmError
-from fedswarm.records.peer_schema import PeerRound
+from fedswarm.records.peer_schema import PeerReady, PeerRound
 from fedswarm.records.schema import TestResult
 from fedswarm.records.writer import RecordWriter
 from services.process import entry, launcher_contract
@@ -37,6 +37,8 @@ def run(role, arguments):
     async def serve(stop):
         if kind == "error":
             raise type("Reported", (FedswarmError,), {"exit_code": int(details[0])})(details[1])
+        if kind == "tells":
+            tell_ready(Path(arguments.run_folder) / "peers", arguments.executor_id)
         if kind != "silent":
             launcher_contract.report(arguments.status_fd, ready=True, target="127.0.0.1:9")
         print(f"the {role} is up", flush=True)
@@ -67,6 +69,11 @@ async def until_told(stop, role, arguments, patience_s):
         if end is not None and (Path(arguments.run_folder) / end).exists():
             return
         await asyncio.sleep(0.02)
+
+
+def tell_ready(folder, peer):
+    with RecordWriter(folder / f"{peer}.jsonl", now=time.time) as records:
+        records.write(PeerReady(peer, int(peer) - 1, samples=10, model_parameters=100, model_bytes=400))
 
 
 def tell_rounds(folder, peer, rounds):

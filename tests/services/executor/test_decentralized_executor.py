@@ -58,7 +58,7 @@ class HalfWay:
         return ClientUpdate(task.client_id, success=True, delta=(self._wish - self._model) / 2, moving_loss=1.5)
 
     def evaluate(self, blocks: Any) -> list[BlockResult]:
-        return [BlockResult(block, 10, 5, 8, 20.0) for block in blocks]
+        return [BlockResult(block, 10, 5, 8, 10 * float(self._model[0])) for block in blocks]
 
     def loss_gradient(self, client_id: int, round_index: int, weights: Vector) -> Vector:
         return weights
@@ -136,13 +136,18 @@ async def hamlet(tmp_path: Path) -> AsyncIterator[Callable[..., Hamlet]]:
     made: list[Hamlet] = []
 
     def make(
-        peers: int = 3, links: Callable[[str, str], bool] = lambda one, other: True, rounds: int = 2, **exchange: Any
+        peers: int = 3,
+        links: Callable[[str, str], bool] = lambda one, other: True,
+        rounds: int = 2,
+        before_averaging: bool = False,
+        **exchange: Any,
     ) -> Hamlet:
         job = Job.model_validate(
             {
                 "rounds": rounds,
                 "experiment_mode": "deployment",
                 "aggregation": {"mode": "decentralized"},
+                "evaluation": {"before_averaging": before_averaging},
                 "exchange": {"chunk_kib": 16, "deadline_s": 20.0, **exchange},
             }
         )
@@ -176,9 +181,30 @@ async def test_a_peer_writes_down_what_it_went_through(hamlet: Any) -> None:
     assert (first["arrived"], first["coverage"]) == (1.0, 1.0)
     assert first["bytes_received"] == 2 * SIZE * 4
     (test,) = place.records("2", "TEST_RESULT")
-    assert (test["round"], test["top1"], test["loss"], test["samples"]) == (2, 0.5, 2.0, 20)
+    assert (test["round"], test["top1"], test["samples"]) == (2, 0.5, 20)
+    assert test["loss"] == pytest.approx(place.final("2")[0])
+    assert last["own_loss"] is None
     (checkpoint,) = place.records("2", "CHECKPOINT")
     assert checkpoint["path"] == "checkpoints/peer-2.safetensors"
+
+
+async def test_a_peer_tests_its_own_weights_before_they_are_averaged_if_asked_to(hamlet: Any) -> None:
+    place = hamlet(2, rounds=2, before_averaging=True)
+    await place.run(*[await place.peer(name) for name in place.names])
+    first, last = place.records("2", "PEER_ROUND")
+    assert first["own_loss"] is None
+    # After one round the mean of 1/2 and 2/2 by samples is 5/6; from there peer 2 goes half the way to its wish.
+    assert last["own_loss"] == pytest.approx((5 / 6 + 2) / 2)
+    assert (last["own_top1"], last["own_top5"]) == (0.5, 0.8)
+    (test,) = place.records("2", "TEST_RESULT")
+    assert test["loss"] == pytest.approx(place.final("2")[0]) != pytest.approx(last["own_loss"])
+
+
+async def test_a_peer_that_is_alone_tests_its_own_weights_too(hamlet: Any) -> None:
+    place = hamlet(1, rounds=1, before_averaging=True)
+    await place.run(await place.peer("1"))
+    (only,) = place.records("1", "PEER_ROUND")
+    assert only["own_loss"] == pytest.approx(0.5)
 
 
 async def test_updates_are_relayed_along_a_line(hamlet: Any) -> None:

@@ -28,7 +28,7 @@ def test_there_are_mistaken_files():
         (("training", "test_bsz"), "FedScale's test_bsz is evaluation.batch_size here"),
         (("overcomitment",), "did you mean selection.overcommitment?"),
         (("ps_ip",), "FedScale's form, which has it, has job_conf too"),
-        (("evaluation", "zzz"), "evaluation has interval, batch_size, ratio"),
+        (("evaluation", "zzz"), "evaluation has interval, batch_size, ratio, before_averaging"),
     ],
 )
 def test_an_unknown_key_comes_with_the_key_that_was_meant(path, hint):

@@ -67,6 +67,7 @@ ANOTHER = {
     "aggregation.grid_bits": "30",
     "aggregation.missing": "shrink",
     "evaluation.ratio": "0.5",
+    "evaluation.before_averaging": "true",
     "devices.population": "default",
     "exchange.broadcast": "direct",
     "exchange.reduce": "direct",
@@ -81,16 +82,17 @@ ANOTHER = {
     "exchange.topology.hub": "'2'",
     "exchange.topology.links": "1-2",
 }
-# Settings that count only beside another.
+# Settings that count only beside others.
 BESIDE = {
-    "aggregation.mode": "experiment_mode=deployment",
-    "exchange.topology.degree": "exchange.topology.kind=k_regular",
-    "exchange.topology.arity": "exchange.topology.kind=tree",
-    "exchange.topology.probability": "exchange.topology.kind=erdos_renyi",
-    "exchange.topology.rewiring": "exchange.topology.kind=small_world",
-    "exchange.topology.rows": "exchange.topology.kind=torus",
-    "exchange.topology.hub": "exchange.topology.kind=star",
-    "exchange.topology.links": "exchange.topology.kind=custom",
+    "aggregation.mode": ("experiment_mode=deployment",),
+    "evaluation.before_averaging": ("experiment_mode=deployment", "aggregation.mode=decentralized"),
+    "exchange.topology.degree": ("exchange.topology.kind=k_regular",),
+    "exchange.topology.arity": ("exchange.topology.kind=tree",),
+    "exchange.topology.probability": ("exchange.topology.kind=erdos_renyi",),
+    "exchange.topology.rewiring": ("exchange.topology.kind=small_world",),
+    "exchange.topology.rows": ("exchange.topology.kind=torus",),
+    "exchange.topology.hub": ("exchange.topology.kind=star",),
+    "exchange.topology.links": ("exchange.topology.kind=custom",),
 }
 LEAVES = [setting.dotted for setting in settings().values() if not setting.is_section]
 
@@ -114,8 +116,7 @@ def told(*overrides, text="{}"):
 
 @pytest.mark.parametrize("dotted", LEAVES)
 def test_every_setting_can_be_set(dotted):
-    beside = [BESIDE[dotted]] if dotted in BESIDE else []
-    job = overridden(*beside, f"{dotted}={ANOTHER.get(dotted, '7')}")
+    job = overridden(*BESIDE.get(dotted, ()), f"{dotted}={ANOTHER.get(dotted, '7')}")
     only_choice = settings()[tuple(dotted.split("."))].choices == (value_at(Job(), dotted),)
     assert value_at(job, dotted) != value_at(Job(), dotted) or only_choice
 

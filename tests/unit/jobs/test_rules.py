@@ -119,3 +119,10 @@ def test_without_an_aggregator_every_executor_is_one_device():
     text = "aggregation: {mode: decentralized}\n"
     assert "write experiment_mode: deployment, or aggregation.mode: centralized" in complaint_about(text)
     assert parse_job(text + "experiment_mode: deployment\n").job.aggregation.mode == "decentralized"
+
+
+def test_own_models_are_tested_only_without_an_aggregator():
+    text = "evaluation: {before_averaging: true}\n"
+    assert "write aggregation.mode: decentralized, or before_averaging: false" in complaint_about(text)
+    decentralized = "experiment_mode: deployment\naggregation: {mode: decentralized}\n"
+    assert parse_job(text + decentralized).job.evaluation.before_averaging

@@ -33,7 +33,7 @@ def test_nothing_is_known_below_a_section_or_at_the_root():
 
 
 def test_keys_come_in_the_order_of_the_schema():
-    assert keys_of(("evaluation",)) == ("interval", "batch_size", "ratio")
+    assert keys_of(("evaluation",)) == ("interval", "batch_size", "ratio", "before_averaging")
 
 
 def test_the_nearest_word_ignores_case():

@@ -4,6 +4,7 @@ import pytest
 
 from fedswarm.errors import DataError
 from fedswarm.records.chronicle import Chronicle
+from fedswarm.records.peer_schema import PeerReady
 from fedswarm.records.schema import TestResult
 
 START_S = 1000.0
@@ -26,7 +27,7 @@ def told_test(round_index, ts, top1, loss=1.5):
 @pytest.fixture
 def chronicle():
     chronicle = Chronicle(["1", "2"], rounds=2, started_s=0.0)
-    chronicle.begin(START_S)
+    chronicle.begin(START_S, "complete", 1)
     return chronicle
 
 
@@ -35,8 +36,21 @@ def tags(records):
 
 
 def test_the_beginning_names_the_peers_as_clients():
-    (begin,) = Chronicle(["1", "2"], rounds=2, started_s=0.0).begin(START_S)
+    (begin,) = Chronicle(["1", "2"], rounds=2, started_s=0.0).begin(START_S, "complete", 1)
     assert (begin.round, begin.to_run, begin.feasible_clients, begin.executors) == (0, [1, 2], 2, ["1", "2"])
+
+
+def test_the_federation_is_told_first_and_holds_the_shards_of_those_that_are_up():
+    chronicle = Chronicle(["1", "2", "3"], rounds=2, started_s=0.0)
+    chronicle.leave("2")
+    for number in (1, 2, 3, 9):
+        ready = PeerReady(str(number), number - 1, samples=10 * number, model_parameters=100, model_bytes=400)
+        assert chronicle.hear(str(number), {"ts": START_S, "tag": ready.tag, **ready.payload()}) == []
+    federation, begin = chronicle.begin(START_S, "ring", 3)
+    assert federation.payload() == {
+        "clients": 2, "samples": 40, "model_parameters": 100, "model_bytes": 400, "topology": "ring", "links": 3
+    }  # fmt: skip
+    assert begin.to_run == [1, 3]
 
 
 def test_a_round_is_told_when_all_have_told_it_and_then_the_next_begins(chronicle, told_round):
@@ -118,13 +132,31 @@ def test_the_end_tells_what_is_left_and_last_how_it_ended(chronicle, told_round)
 
 @pytest.mark.parametrize(
     ("peer", "wrong"),
-    [("1", {"completed_round": None}), ("1", {"train_s": "long"}), ("1", {"ts": None}), ("laptop", {})],
-    ids=["no round", "no number", "no instant", "no peer's name"],
-)
+    [
+        ("1", {"completed_round": None}),
+        ("1", {"completed_round": 2}),
+        ("1", {"completed_round": -1}),
+        ("1", {"samples": 1e999}),
+        ("1", {"train_s": "long"}),
+        ("1", {"ts": None}),
+        ("1", {"ts": 1e999}),
+        ("1", {"tag": 'OTHER", "x'}),
+        ("laptop", {}),
+    ],
+    ids=[
+        "no round", "a round too many", "a round before the first", "endless", "no number", "no instant", "never",
+        "no tag", "no peer's name",
+    ],
+)  # fmt: skip
 def test_what_is_no_record_is_refused_and_changes_nothing(chronicle, told_round, peer, wrong):
     with pytest.raises(DataError, match=peer):
         chronicle.hear(peer, told_round(0, peer, 5.0) | wrong)
     assert tags(chronicle.end("failed", "", START_S)) == ["SHUTDOWN"]
+
+
+def test_where_a_wrong_record_was_read_is_named(chronicle, told_round):
+    with pytest.raises(DataError, match=r"^1\.jsonl:7: PEER_ROUND of peer 1: "):
+        chronicle.hear("1", told_round(0, "1", 5.0) | {"ts": "now"}, "1.jsonl:7")
 
 
 def test_records_of_other_kinds_are_passed_over(chronicle):

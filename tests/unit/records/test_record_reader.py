@@ -110,3 +110,13 @@ def test_a_tail_locates_a_bad_line(file):
         log.write("no\n")
     with pytest.raises(DataError, match=r"rounds\.jsonl:2"):
         tail.poll()
+
+
+def test_lines_come_with_their_places_records_or_not(file):
+    tail = Tail(file)
+    file.write_text(LINE % 1 + "no\n")
+    assert [place.rpartition("/")[2] for _, place in tail.lines()] == ["rounds.jsonl:1", "rounds.jsonl:2"]
+    with file.open("a") as log:
+        log.write(LINE % 3)
+    ((line, place),) = tail.lines()
+    assert place.endswith("rounds.jsonl:3") and parse_record(line, place)["round"] == 3

@@ -110,3 +110,10 @@ def test_a_line_without_a_record_stands_in_the_text_log_alone(tmp_path):
         writer.say(fedscale_text.issue(events.CLIENT_TRAIN, "2"))
     assert read_records(tmp_path) == []
     assert (tmp_path / "log").read_text().endswith("] Issue EVENT (client_train) to EXECUTOR (2)\n")
+
+
+def test_half_a_pair_of_surrogates_reads_back_as_it_was(tmp_path):
+    with RecordWriter(tmp_path / "rounds.jsonl", tmp_path / "log", now=lambda: 1.0) as writer:
+        writer.write(ExecutorLost("1", "no folder \udcff", 0))
+    (record,) = read_records(tmp_path)
+    assert record["reason"] == "no folder \udcff"

@@ -4,6 +4,7 @@ import pytest
 
 from fedswarm.errors import DataError, DependencyError
 from fedswarm.records import read_run
+from fedswarm.records.peer_schema import PeerTestResult
 from fedswarm.records.schema import TestResult
 
 
@@ -51,6 +52,13 @@ def test_peers_have_a_row_each_and_one_a_round_with_their_tests(peers_told, writ
         2, 0.55, 40, False
     ]  # fmt: skip
     assert list(run.tests["top1_max"]) == [0.5, 0.55]
+
+
+def test_a_peers_round_has_the_test_of_its_own_weights_beside_that_of_the_averaged(sample, write_run):
+    averaged = PeerTestResult("1", TestResult(1, 5.0, loss=1.0, top1=0.75, top5=0.9, samples=100))
+    run = read_run(write_run([sample.peer_round("1", 0, own_top1=0.5), averaged, sample.peer_round("1", 1)]))
+    assert list(run.peer_rounds["own_top1"].dropna()) == [0.5]
+    assert list(run.peer_rounds["top1"].dropna()) == [0.75]
 
 
 def test_a_run_with_an_aggregator_has_no_peers(run):

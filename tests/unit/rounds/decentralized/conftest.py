@@ -101,6 +101,7 @@ class Villager:
         self.exchange = 0
         self.updates: dict[int, Vector] = {}
         self.models: dict[int, Vector] = {}
+        self.lasting: frozenset[int] = frozenset()
         self.aggregates: dict[int, Vector] = {}
         self.orders: list[Aggregate] = []
         self.log: list[tuple[float, PeerInstruction]] = []
@@ -135,12 +136,15 @@ class Villager:
     def _obey(self, instruction: PeerInstruction) -> None:
         village = self.village
         match instruction:
-            case Begin(exchange):
+            case Begin(exchange, lasting):
                 self.exchange = exchange
                 self.updates = {index: update for index, update in self.updates.items() if index >= exchange - 1}
-                self.models = {exchange: self.model}
+                self.lasting = lasting
+                kept = lasting | {exchange - 1}
+                self.models = {index: model for index, model in self.models.items() if index in kept}
+                self.models[exchange] = self.model
                 for other in village.linked(self):
-                    village.tell(other, ModelOffered(self.name, exchange))
+                    village.tell(other, ModelOffered(self.name, exchange, exchange in lasting))
             case Train(round_index):
                 village.after(self.train_s, lambda: self._trained(round_index))
             case Publish(exchange):
@@ -151,8 +155,10 @@ class Villager:
                 self._aggregate(instruction)
             case Evaluate():
                 village.after(0.0, lambda: self.hear(Evaluated()))
-            case FetchModel(peer, exchange, _):
-                village.after(LATENCY_S, lambda: self._take_model(village.all[peer], exchange))
+            case FetchModel(peer, exchange, deadline_s):
+                is_in_time = village.now_s + village.model_s <= deadline_s
+                duration_s = village.model_s if is_in_time else deadline_s - village.now_s
+                village.after(duration_s, lambda: self._take_model(village.all[peer], exchange, is_in_time))
             case CatchUp(source):
                 self.model = self.fetched if source else self.model
             case Finish():
@@ -185,8 +191,8 @@ class Villager:
         self.aggregates[order.exchange] = self.model
         self.village.after(0.0, lambda: self.hear(Aggregated()))
 
-    def _take_model(self, other: Villager, exchange: int) -> None:
-        if self.village.models_travel and other.is_up and exchange in other.models:
+    def _take_model(self, other: Villager, exchange: int, is_in_time: bool) -> None:
+        if is_in_time and self.village.models_travel and other.is_up and exchange in other.models:
             self.fetched = other.models[exchange]
             self.hear(ModelFetched(other.name, exchange))
         else:
@@ -199,6 +205,7 @@ class Village:
         self.schedule = ExchangeSchedule(job.rounds, job.aggregation.consensus_every)
         self.now_s = 0.0
         self.models_travel = True
+        self.model_s = LATENCY_S
         self.all: dict[str, Villager] = {}
         self.wishes = wishes
         self.samples = samples
@@ -229,7 +236,7 @@ class Village:
             newcomer.hear(Started())
             for other in self.linked(newcomer):
                 for exchange in other.models:
-                    self.tell(newcomer, ModelOffered(other.name, exchange))
+                    self.tell(newcomer, ModelOffered(other.name, exchange, exchange in other.lasting))
             for other in self.reached_by(newcomer):
                 for exchange in other.updates:
                     self.tell(newcomer, UpdateOffered(other.name, exchange, other.weight))
@@ -345,6 +352,7 @@ def make_village() -> Callable[..., Village]:
         rounds: int = 3,
         aggregation: Mapping[str, Any] | None = None,
         evaluation_interval: int = 10,
+        before_averaging: bool = False,
         **exchange: Any,
     ) -> Village:
         job = Job.model_validate(
@@ -352,7 +360,7 @@ def make_village() -> Callable[..., Village]:
                 "rounds": rounds,
                 "experiment_mode": "deployment",
                 "aggregation": {"mode": "decentralized", **(aggregation or {})},
-                "evaluation": {"interval": evaluation_interval},
+                "evaluation": {"interval": evaluation_interval, "before_averaging": before_averaging},
                 "exchange": {"deadline_s": 10.0, **exchange},
             }
         )

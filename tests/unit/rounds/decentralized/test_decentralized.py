@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from fedswarm.rounds.peer_steps import (
     Aggregate,
+    EvaluateOwn,
     Finish,
+    Publish,
     Train,
 )
 
@@ -109,6 +111,24 @@ def test_the_aggregate_is_tested_in_the_rounds_asked_for_and_at_the_end(village:
     assert villager.rounds == [0, 1, 2, 3, 4]
     last_aggregate = villager.said_at(Aggregate)[-1]
     assert len(villager.orders) == 5 and max(villager.said_at(Train)) < last_aggregate
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_own_weights_are_tested_in_the_same_rounds_if_the_job_asks_for_it(village: Make, asked: bool) -> None:
+    town = village("ab", rounds=5, evaluation_interval=2, before_averaging=asked, aggregation={"consensus_every": 2})
+    town.settle("a", "b")
+    town.run()
+    own = [said.round for _, said in town.all["a"].log if isinstance(said, EvaluateOwn)]
+    assert own == ([1, 3, 4] if asked else [])
+    assert town.all["a"].tested == [2, 4, 5]
+
+
+def test_own_weights_are_offered_before_they_are_tested(village: Make) -> None:
+    town = village("ab", rounds=1, before_averaging=True)
+    town.settle("a", "b")
+    town.run()
+    said = [type(said) for _, said in town.all["a"].log]
+    assert said.index(Publish) < said.index(EvaluateOwn) < said.index(Aggregate)
 
 
 # ---- deadlines ----------------------------------------------------------------------------------------------------

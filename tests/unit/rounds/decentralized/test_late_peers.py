@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fedswarm.rounds.peer_steps import (
     CatchUp,
@@ -109,3 +110,58 @@ def test_where_no_model_can_be_had_a_late_peer_goes_on_with_its_own(village: Mak
     assert town.finished() == set("abc")
     assert [caught_up.source for caught_up in town.all["c"].caught_up] == [""]
     assert np.allclose(town.all["a"].model, town.all["c"].model, atol=1e-6)
+
+
+@pytest.mark.parametrize("model_s", [0.3, 1.1, 1.9, 2.3, 4.0, 6.0])
+def test_a_late_peer_joins_the_others_however_many_exchanges_a_model_travels(village: Make, model_s: float) -> None:
+    """An exchange takes a second, and models that do not last are forgotten after two."""
+    town = village("abcd", rounds=20)
+    town.settle("a", "b", "c")
+    town.settle("d", founders="abc", at_s=3.4)
+    town.model_s = model_s
+    town.run()
+    assert town.finished() == set("abcd")
+    (caught_up,) = town.all["d"].caught_up
+    assert caught_up.source != ""
+    joined = [order.exchange for order in town.all["a"].orders if order.exchange > 3 and "d" in order.others]
+    assert joined == list(range(caught_up.round + 1, 20))
+    assert np.allclose(town.models("abc"), town.all["d"].model, atol=1e-6)
+
+
+def test_who_fetched_slowly_goes_on_where_the_others_train_next(village: Make) -> None:
+    town = village("ab", rounds=9)
+    town.settle("a", founders="ab", at_s=1e9)
+    machine = town.all["a"].machine
+    machine.handle(UpdateOffered("b", 2, 20), 0.0)
+    machine.handle(ModelOffered("b", 2, lasts=True), 0.0)
+    machine.handle(Started(), 0.0)
+    machine.handle(UpdateOffered("b", 6, 20), 1.0)
+    caught_up, begin, train = machine.handle(ModelFetched("b", 2), 1.0)
+    assert caught_up == CatchUp("b", 0, 7)
+    assert (begin.exchange, train.round) == (7, 7)
+
+
+def test_who_fetched_until_the_last_exchange_takes_part_in_that(village: Make) -> None:
+    town = village("ab", rounds=9)
+    town.settle("a", founders="ab", at_s=1e9)
+    machine = town.all["a"].machine
+    machine.handle(UpdateOffered("b", 2, 20), 0.0)
+    machine.handle(ModelOffered("b", 2, lasts=True), 0.0)
+    machine.handle(Started(), 0.0)
+    machine.handle(UpdateOffered("b", 8, 20), 1.0)
+    caught_up, *_ = machine.handle(ModelFetched("b", 2), 1.0)
+    assert caught_up == CatchUp("b", 0, 8)
+
+
+def test_who_fetched_until_the_others_were_done_looks_for_their_final_model(village: Make) -> None:
+    town = village("ab", rounds=9)
+    town.settle("a", founders="ab", at_s=1e9)
+    machine = town.all["a"].machine
+    machine.handle(UpdateOffered("b", 2, 20), 0.0)
+    machine.handle(ModelOffered("b", 2, lasts=True), 0.0)
+    machine.handle(Started(), 0.0)
+    machine.handle(UpdateOffered("b", 9, 20), 1.0)
+    machine.handle(ModelOffered("b", 9), 1.0)
+    caught_up, fetch = machine.handle(ModelFetched("b", 2), 1.0)
+    assert caught_up == CatchUp("b", 0, 2)
+    assert isinstance(fetch, FetchModel) and (fetch.exchange, fetch.deadline_s) == (9, 11.0)

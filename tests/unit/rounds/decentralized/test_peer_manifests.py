@@ -30,6 +30,14 @@ def test_a_peers_update_and_model_are_told_apart() -> None:
     assert update.sample_count == 60 and len(update.digests) == 3
 
 
+def test_a_model_that_lasts_is_a_model_of_another_name_for_neighbours_alone() -> None:
+    manifests = of("3")
+    lasting, model = manifests.model(4, INITIAL, lasts=True), manifests.model(4, INITIAL)
+    assert lasting.key == manifests.model_key("3", 4, lasts=True) != model.key
+    assert lasting.key.is_for_neighbours and manifests.is_model(lasting) and not manifests.is_update(lasting)
+    assert manifests.is_lasting(lasting) and not manifests.is_lasting(model)
+
+
 def test_updates_for_neighbours_alone_go_no_further() -> None:
     assert of("3", reach="neighbours").update(4, INITIAL, 60).key.is_for_neighbours
     assert not of("3").update(4, INITIAL, 60).key.is_for_neighbours
