@@ -326,21 +326,23 @@ class Serving:
         while departures := self._uploads.next(now_s):
             for peer, chunk, relay in departures:
                 self._state.out.append(Deliver(peer, chunk.key, chunk.index, relay))
-        for key, push in self._pushes.items():
-            self._push(self._state.contents[key], push)
+        have_more = [self._push(self._state.contents[key], push) for key, push in self._pushes.items()]
+        if not any(have_more):
+            self._uploads.look_for_idleness(now_s)
         instants = [self._uploads.wake_s(now_s), *(push.next_term_s(now_s) for push in self._pushes.values())]
         due = [instant_s for instant_s in instants if instant_s is not None]
         if due:
             self._state.agenda.put(min(due), UPLOAD)
 
-    def _push(self, content: Content, push: RelayPush) -> None:
+    def _push(self, content: Content, push: RelayPush) -> bool:
+        """Sends what a push has to give; whether it may have more than may leave now."""
         now_s, chunk_bytes = self._state.now_s, content.manifest.chunk_bytes
         train_bytes = self._uploads.train_bytes(chunk_bytes)
         while able := self._uploads.able(dict.fromkeys(push.members, train_bytes), now_s):
             audience, most = len(self._state.neighbours), train_bytes // chunk_bytes
             choice = push.next(set(able), self._uploads.uplink.bps, audience, most, now_s)
             if choice is None:
-                return
+                return False
             owner = self._state.neighbours.get(choice.relieved or "")
             if owner is not None:
                 self._state.say(owner, Relieve(content.key, choice.peer, choice.indices))
@@ -348,3 +350,4 @@ class Serving:
                 chunk, size = Chunk(content.key, index), content.manifest.chunk_size(index)
                 self._uploads.depart(choice.peer, chunk, size, now_s, relay=choice.relay)
                 self._state.out.append(Deliver(choice.peer, content.key, index, choice.relay))
+        return True

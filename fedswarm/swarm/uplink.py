@@ -29,8 +29,8 @@ class Flight:
     size_bytes: int
     delivered_bytes: int
     delivered_s: float
-    starved: bool
-    """Whether nothing else waited to be sent: then its rate says nothing about the uplink."""
+    starved: bool = False
+    """Whether it left while too little was under way: then its rate says nothing about the uplink."""
     earlier_s: float = 0.0
     """When the frame left that was delivered last at that time."""
 
@@ -47,8 +47,12 @@ class UplinkEstimate(Protocol):
         """How much may be under way without a receipt to keep the uplink busy for ``inflight_s``."""
         ...
 
-    def depart(self, size_bytes: int, now_s: float, *, starved: bool) -> Flight:
+    def depart(self, size_bytes: int, now_s: float) -> Flight:
         """Notes that a frame leaves."""
+        ...
+
+    def idle(self, now_s: float) -> None:
+        """Notes that nothing is left to be sent although more could be under way."""
         ...
 
     def receipt(self, flight: Flight, now_s: float) -> None:
@@ -71,9 +75,12 @@ class KnownUplink:
         """The rate times the time."""
         return self._bps / 8 * inflight_s
 
-    def depart(self, size_bytes: int, now_s: float, *, starved: bool) -> Flight:
+    def depart(self, size_bytes: int, now_s: float) -> Flight:
         """Nothing is learnt from it."""
-        return Flight(now_s, size_bytes, 0, now_s, starved)
+        return Flight(now_s, size_bytes, 0, now_s)
+
+    def idle(self, now_s: float) -> None:
+        """Nothing is learnt from it."""
 
     def receipt(self, flight: Flight, now_s: float) -> None:
         """Nothing is learnt from it."""
@@ -87,17 +94,20 @@ class MeasuredUplink:
     SPAN_S: Final = 0.4
     FIRST_WINDOW_BYTES: Final = 128 * 1024
     START_GAIN: Final = 2.0
-    CRUISE_GAIN: Final = 1.5
+    CRUISE_GAIN: Final = 1.1
     GROWTH: Final = 1.25
     ROUNDS_WITHOUT_GROWTH: Final = 3
+    LONG_FLIGHT_S: Final = 0.35
 
     def __init__(self) -> None:
+        self._departed_bytes = 0
         self._delivered_bytes = 0
         self._delivered_s = 0.0
         self._samples: deque[tuple[float, float]] = deque()  # (instant, bytes a second), rates descending
         self._delivered_sent_s = 0.0
         self._deliveries: deque[tuple[float, int]] = deque()  # (instant, delivered by then) of the last span
         self._starved_s = -math.inf
+        self._starved_until_bytes = 0
         self._knows_spans = False
         self._starting = True
         self._full_rate = 0.0
@@ -114,17 +124,22 @@ class MeasuredUplink:
         gain = self.START_GAIN if self._starting else self.CRUISE_GAIN
         return max(self.FIRST_WINDOW_BYTES, gain * self.bps / 8 * inflight_s)
 
-    def depart(self, size_bytes: int, now_s: float, *, starved: bool) -> Flight:
+    def depart(self, size_bytes: int, now_s: float) -> Flight:
         """Remembers what was delivered by now, to see later what was delivered meanwhile."""
         if self._delivered_s == 0.0:
             self._delivered_s = self._delivered_sent_s = now_s
         if not self._deliveries:
             self._deliveries.append((now_s, 0))
-        if starved:
-            self._starved_s = now_s
+        self._departed_bytes += size_bytes
+        starved = self._delivered_bytes < self._starved_until_bytes
         return Flight(
             now_s, size_bytes, self._delivered_bytes, self._delivered_s, starved, earlier_s=self._delivered_sent_s
         )
+
+    def idle(self, now_s: float) -> None:
+        """What is under way is too little to tell the rate, and so is what leaves before all of it has arrived."""
+        self._starved_s = now_s
+        self._starved_until_bytes = self._departed_bytes
 
     def receipt(self, flight: Flight, now_s: float) -> None:
         """One sample: what was delivered in a span of time, or at first while this frame was under way."""
@@ -134,7 +149,7 @@ class MeasuredUplink:
         self._sample_span(now_s)
         if not self._knows_spans:
             self._sample_flight(flight, now_s)
-        self._look_for_growth(flight)
+        self._look_for_growth(flight, now_s)
 
     def _sample_span(self, now_s: float) -> None:
         self._deliveries.append((now_s, self._delivered_bytes))
@@ -164,14 +179,18 @@ class MeasuredUplink:
         while self._samples[0][0] < now_s - self.MEMORY_S:
             self._samples.popleft()
 
-    def _look_for_growth(self, flight: Flight) -> None:
-        """Once a round trip: the start is over when the rate no longer grows by a quarter."""
+    def _look_for_growth(self, flight: Flight, now_s: float) -> None:
+        """Once a round trip: the start is over when the rate no longer grows by a quarter.
+
+        So it is when a frame was under way for so long that it must have waited in a queue of our making.
+        """
         if not self._starting or flight.delivered_bytes < self._round_ends_at_bytes or flight.starved:
             return
         self._round_ends_at_bytes = self._delivered_bytes
         rate = self._samples[0][1] if self._samples else 0.0
         if rate >= self._full_rate * self.GROWTH:
             self._full_rate, self._stale_rounds = rate, 0
-            return
-        self._stale_rounds += 1
-        self._starting = self._stale_rounds < self.ROUNDS_WITHOUT_GROWTH
+        else:
+            self._stale_rounds += 1
+        queued = now_s - flight.sent_s > self.LONG_FLIGHT_S
+        self._starting = self._stale_rounds < self.ROUNDS_WITHOUT_GROWTH and not queued

@@ -193,7 +193,7 @@ class Uploads:
         if not trains:
             return []
         window = self._window_bytes(max(trains.values()))
-        room = window - sum(queue.flying_bytes for queue in self._queues.values() if not queue.stalled)
+        room = window - self._flying_bytes
         if room < min(trains.values()):
             return []
         busy = sum(1 for queue in self._queues.values() if queue.waiting or queue.flying) or 1
@@ -205,14 +205,22 @@ class Uploads:
 
         return [peer for peer, size_bytes in trains.items() if may(self._queue(peer), size_bytes)]
 
+    def look_for_idleness(self, now_s: float) -> None:
+        """After all has left that there was: whether more could be under way."""
+        if not self.backlog_bytes and self._flying_bytes < self._window_bytes(0):
+            self.uplink.idle(now_s)
+
+    @property
+    def _flying_bytes(self) -> int:
+        return sum(queue.flying_bytes for queue in self._queues.values() if not queue.stalled)
+
     def depart(self, peer: str, chunk: Chunk, size_bytes: int, now_s: float, *, relay: bool) -> Departure:
         """Notes that a frame leaves now."""
         queue = self._queue(peer)
         self.take_back(peer, chunk)
-        starved = self.backlog_bytes == 0
         if not queue.flying:
             queue.heard_s = now_s
-        flight = self.uplink.depart(size_bytes, now_s, starved=starved)
+        flight = self.uplink.depart(size_bytes, now_s)
         queue.flying[chunk] = _Flying(flight, relay, again=True)
         queue.flying_bytes += size_bytes
         self._served += 1

@@ -12,9 +12,11 @@ def play(estimate, bps, seconds, *, delay_s=0.02, inflight_s=0.15, backlog=True)
     while now_s < seconds:
         while flying + FRAME <= max(2 * FRAME, estimate.window_bytes(inflight_s)):
             free_s = max(free_s, now_s) + FRAME * 8 / bps
-            flights.append((free_s + delay_s, estimate.depart(FRAME, now_s, starved=not backlog)))
+            flights.append((free_s + delay_s, estimate.depart(FRAME, now_s)))
             flying += FRAME
             sent += FRAME
+        if not backlog:
+            estimate.idle(now_s)
         now_s, flight = flights.pop(0)
         estimate.receipt(flight, now_s)
         flying -= FRAME
@@ -46,7 +48,7 @@ def test_a_slower_uplink_is_noticed_once_the_memory_has_passed():
     for bps in (50e6, 5e6):
         end_s = now_s + 12
         while now_s < end_s:
-            flights.append(estimate.depart(FRAME, now_s, starved=False))
+            flights.append(estimate.depart(FRAME, now_s))
             now_s += FRAME * 8 / bps
             if len(flights) > 3:
                 estimate.receipt(flights.pop(0), now_s)
@@ -59,7 +61,9 @@ def test_what_is_sent_without_a_backlog_says_nothing_about_the_uplink():
     before = estimate.bps
     now_s = 100.0
     for _ in range(20):  # a frame a second, though the uplink could carry far more
-        estimate.receipt(estimate.depart(FRAME, now_s, starved=True), now_s + 0.5)
+        flight = estimate.depart(FRAME, now_s)
+        estimate.idle(now_s)
+        estimate.receipt(flight, now_s + 0.5)
         now_s += 1.0
     assert estimate.bps == pytest.approx(before)
 
@@ -78,10 +82,10 @@ def test_receipts_that_are_read_all_at_once_do_not_make_the_uplink_look_faster()
         while flights and flights[0][0] <= now_s:
             estimate.receipt(flights.pop(0)[1], now_s)
             free_s = max(free_s, now_s) + FRAME * 8 / bps
-            flights.append((free_s, estimate.depart(FRAME, now_s, starved=False)))
+            flights.append((free_s, estimate.depart(FRAME, now_s)))
         while len(flights) < 12:
             free_s = max(free_s, now_s) + FRAME * 8 / bps
-            flights.append((free_s, estimate.depart(FRAME, now_s, starved=False)))
+            flights.append((free_s, estimate.depart(FRAME, now_s)))
     assert estimate.bps < 1.3 * bps
 
 
