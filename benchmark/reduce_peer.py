@@ -16,7 +16,7 @@ from swarm_peer import JOB, member, until_linked
 from trial.child import Child, Facts
 
 from fedswarm.swarm.chunks import chunk_bytes_for
-from fedswarm.swarm.events import Introduced
+from fedswarm.swarm.events import Introduced, Spreading
 from fedswarm.swarm.manifest import Manifest, build_manifest
 from fedswarm.swarm.messages import Address
 from fedswarm.swarm.slices import Rates, ReductionPlan, plan_all_reduce, plan_reduce
@@ -42,7 +42,7 @@ async def run(options: argparse.Namespace, child: Child) -> None:
         members = await asyncio.to_thread(child.meet, target=target, manifest=packed(manifest))
         await node.start(target)
         if own is not None and manifest is not None:
-            node.publish(manifest, own)
+            node.publish(manifest, own, spreading=Spreading.SCATTER)
         await link(node, members)
         parts = parts_of(members)
         plan = plan_of(options, parts[0].manifest.chunks)
@@ -103,7 +103,7 @@ async def warm_up(node: PeerNode, members: dict[str, Facts]) -> None:
     """A small sum at every member: data streams open with the first frame."""
     vectors = {host: contribution(host, WARM_UP_VALUES) for host in members}
     manifests = {host: manifest_of(host, vector, WARM_UP) for host, vector in vectors.items()}
-    node.publish(manifests[node.peer_id], vectors[node.peer_id])
+    node.publish(manifests[node.peer_id], vectors[node.peer_id], spreading=Spreading.SCATTER)
     parts = [Part(manifests[host], facts["target"]) for host, facts in sorted(members.items())]
     plan = plan_all_reduce(dict.fromkeys(members, Rates()), parts[0].manifest.chunks, JOB.encode())
     await AllReduce(node, parts, vectors[node.peer_id], plan, label=f"{WARM_UP}-{LABEL}", patience_s=PATIENCE_S).run()

@@ -98,7 +98,9 @@ class Spreading(Enum):
     """How a publisher brings weights to those who are interested."""
 
     ANSWER = "answer"
-    """Everybody may ask for everything: for fetches from the publisher alone."""
+    """Everybody may ask for everything, a few at a time: for fetches from the publisher alone."""
+    SCATTER = "scatter"
+    """As ``ANSWER``, all at the same time: for what is added up, of which each owner fetches its own slice."""
     SEED = "seed"
     """Super-seeding (BEP 16): each chunk is shown to one peer first, the others get it from peers; for any topology."""
     PUSH = "push"

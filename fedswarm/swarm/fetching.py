@@ -44,6 +44,7 @@ class Fetching:
         self._requests = Requests(state)
         self._seek = seek
         self._ban = ban
+        self._announcers: set[str] = set()
 
     # ---- fetches --------------------------------------------------------------------------------------------------
 
@@ -190,6 +191,7 @@ class Fetching:
             content.note_held(fresh, self._state.now_s)
         if content.fetch is not None and not content.fetch.pushed and len(fresh):
             # A moment later, so that chunks that several neighbours announce at once are seen by their rarity.
+            self._announcers.add(neighbour.name)
             self._state.agenda.put_unless_earlier(self._state.now_s + FILL_AFTER_S, FILL)
         return fresh
 
@@ -307,8 +309,10 @@ class Fetching:
     # ---- time -----------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Asks everybody for as much as may be asked."""
-        self._requests.fill(self._state.neighbours.values())
+        """Asks those who announced something for as much as may be asked."""
+        announcers, self._announcers = self._announcers, set()
+        neighbours = self._state.neighbours
+        self._requests.fill([neighbours[name] for name in sorted(announcers & neighbours.keys())])
 
     def look_around(self) -> None:
         """Regularly while a fetch runs: who is late, what is overdue, what cannot be finished."""

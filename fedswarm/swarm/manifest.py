@@ -69,7 +69,7 @@ class Manifest:
         """What names these weights in the job."""
         return Key(self.round, self.source)
 
-    @property
+    @cached_property
     def publisher(self) -> str:
         """The peer that publishes them."""
         return self.key.publisher

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.swarm.content import Content
+from fedswarm.swarm.content import NEVER_S, Content
 from fedswarm.swarm.manifest import Key
 from fedswarm.swarm.messages import Cancel, Want
 from fedswarm.swarm.neighbour import Neighbour
@@ -65,6 +65,8 @@ class Requests:
     def _theta(self, content: Content) -> float:
         fetch = content.fetch
         assert fetch is not None
+        if fetch.deadline_s == NEVER_S:
+            return 0.0
         wanted, missing = int(fetch.wanted.sum()), int(content.missing.sum())
         return fetch.urgency(self._state.now_s, missing, wanted - missing)
 
@@ -99,21 +101,20 @@ class Requests:
 
     def end_game(self) -> None:
         """Repeats, once and elsewhere, the requests that are late although nothing else is left to ask for."""
-        over = {content.key: content for content in self._state.fetching() if not content.askable().any()}
         for slow in list(self._state.neighbours.values()):
             for (key, index), asked in list(slow.asked.items()):
-                content = over.get(key)
-                if content is None or asked.released or content.requests[index] != 1:
+                if asked.released or not slow.pace.overdue(self._state.now_s - asked.sent_s):
                     continue
-                if slow.pace.overdue(self._state.now_s - asked.sent_s):
+                content = self._state.contents.get(key)
+                if content is None or content.fetch is None or not content.fetch.swarm or content.requests[index] != 1:
+                    continue
+                if not content.askable().any():
                     self._repeat(content, slow, index)
 
     def _repeat(self, content: Content, slow: Neighbour, index: int) -> None:
-        fetch = content.fetch
-        assert fetch is not None
         size = content.manifest.chunk_size(index)
         others = (self._state.neighbours[name] for name, member in content.members.items() if member.bits[index])
-        ready = [other for other in others if other is not slow and other.may_ask(size) and fetch.swarm]
+        ready = [other for other in others if other is not slow and other.may_ask(size)]
         if ready:
             best = min(ready, key=lambda other: (other.load, other.name))
             if self._ask(best, content, index):

@@ -55,6 +55,7 @@ class Serving:
         self._taken_bytes: dict[str, int] = {}
         self._pushes: dict[Key, RelayPush] = {}
         self._seedings: dict[Key, SuperSeeding] = {}
+        self._scattered: set[Key] = set()
         self._forgotten: OrderedDict[Key, None] = OrderedDict()
 
     # ---- what is held ---------------------------------------------------------------------------------------------
@@ -71,6 +72,8 @@ class Serving:
             self._pushes[content.key] = RelayPush(content.manifest, order, self._state.limits)
         elif spreading is Spreading.SEED:
             self._seedings[content.key] = SuperSeeding(order, self._state.now_s)
+        elif spreading is Spreading.SCATTER:
+            self._scattered.add(content.key)
         self.welcome_waiting(content)
 
     def welcome_waiting(self, content: Content) -> None:
@@ -78,6 +81,7 @@ class Serving:
         for neighbour in self._state.neighbours.values():
             if content.key in neighbour.wanted_here:
                 self._show(neighbour, content)
+                self._answer(neighbour)
         self.upload()
 
     def forget(self, key: Key) -> None:
@@ -89,6 +93,7 @@ class Serving:
                 self._forgotten.popitem(last=False)
         self._pushes.pop(key, None)
         self._seedings.pop(key, None)
+        self._scattered.discard(key)
         self._uploads.forget(key)
         for neighbour in self._state.neighbours.values():
             neighbour.news.pop(key, None)
@@ -113,8 +118,7 @@ class Serving:
         content = self._served(key)
         if content is not None:
             self._show(neighbour, content)
-        if neighbour.am_choking and self._choker.has_room(self._unchoked):
-            self._unchoke(neighbour)
+        self._answer(neighbour)
         self._state.agenda.put_unless_earlier(self._state.now_s + self._state.limits.rechoke_s, RECHOKE)
         self.upload()
 
@@ -254,9 +258,15 @@ class Serving:
 
     # ---- choking --------------------------------------------------------------------------------------------------
 
-    @property
-    def _unchoked(self) -> int:
-        return sum(1 for neighbour in self._state.neighbours.values() if not neighbour.am_choking)
+    def _needs_no_slot(self, neighbour: Neighbour) -> bool:
+        """Whether it wants something that is scattered: a sum waits for the last of those who fetch their slices."""
+        return not self._scattered.isdisjoint(neighbour.wanted_here)
+
+    def _answer(self, neighbour: Neighbour) -> None:
+        """Unchokes a neighbour at once if that needs no decision."""
+        taken = sum(1 for n in self._state.neighbours.values() if not n.am_choking and not self._needs_no_slot(n))
+        if neighbour.am_choking and (self._needs_no_slot(neighbour) or self._choker.has_room(taken)):
+            self._unchoke(neighbour)
 
     def _unchoke(self, neighbour: Neighbour) -> None:
         neighbour.am_choking = False
@@ -268,9 +278,10 @@ class Serving:
         candidates = [
             Candidate(neighbour.name, self._taken_since(neighbour.name), not neighbour.am_choking)
             for neighbour in neighbours.values()
-            if neighbour.peer_interested
+            if neighbour.peer_interested and not self._needs_no_slot(neighbour)
         ]
         chosen = self._choker.decide(candidates)
+        chosen |= {neighbour.name for neighbour in neighbours.values() if self._needs_no_slot(neighbour)}
         for neighbour in neighbours.values():
             if neighbour.am_choking and neighbour.name in chosen:
                 self._unchoke(neighbour)

@@ -15,6 +15,7 @@ from fedswarm.jobs.schema import Job
 from fedswarm.models.layout import Layout, Vector
 from fedswarm.rounds import wire
 from fedswarm.rounds.exchange_choice import chosen_chunk_bytes
+from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Manifest, build_manifest
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.v1 import aggregator_pb2 as pb
@@ -197,7 +198,7 @@ class Foreman:
             schema_hash=self._layout.schema_hash,
             chunk_bytes=chosen_chunk_bytes(self._job.exchange, vector.nbytes),
         )
-        self._node.publish(manifest, vector)
+        self._node.publish(manifest, vector, spreading=Spreading.SCATTER)
         upload = pb.Upload(order_id=order.order_id, manifest=manifest_to_proto(manifest))
         self._send(pb.ExecutorMessage(event=events.UPLOAD_MODEL, upload=upload))
 

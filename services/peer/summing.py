@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedswarm.errors import FedswarmError, WireError
+from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Manifest, growing_manifest
 from fedswarm.swarm.slice_sum import SliceSum, slice_bytes
 from services.peer.node import PeerNode
@@ -133,7 +134,7 @@ async def publish_slice(
 
     Arguments and errors are those of :func:`sum_slice`.
     """
-    result = node.grow(manifest)
+    result = node.grow(manifest, spreading=Spreading.SCATTER)
     place = {index: position for position, index in enumerate(chunks)}
 
     def publish(index: int, chunk: NDArray[np.float64]) -> None:

@@ -121,6 +121,29 @@ def test_a_slot_goes_round_among_those_who_wait():
     assert sum(not link.am_choking for link in alone.peer._state.neighbours.values()) == 2
 
 
+def test_what_is_scattered_is_answered_to_all_at_the_same_time():
+    weights = Weights("me")
+    alone = publisher(weights, *"abc", spreading=Spreading.SCATTER, upload_slots=1)
+    alone.wait(5.0)
+    assert all(delivered(alone.hear(peer, Want(weights.key, (0,))), peer) == [0] for peer in "abc")
+
+
+def test_whoever_wants_scattered_weights_takes_no_slot_from_others():
+    scattered, others = Weights("me"), Weights("me", round_index=1)
+    alone = publisher(scattered, "a", spreading=Spreading.SCATTER, upload_slots=1)
+    alone.publish(others)
+    alone.link("b")
+    assert said(alone.hear("b", Interested(others.key)), "b", Unchoke)
+
+
+def test_whoever_asked_for_scattered_weights_too_early_is_answered_once_they_are_here():
+    weights, others = Weights("me"), Weights("me", round_index=1)
+    alone = publisher(others, "a", upload_slots=1)
+    alone.link("b")
+    alone.hear("b", Interested(weights.key))
+    assert said(alone.publish(weights, Spreading.SCATTER), "b", Unchoke)
+
+
 def test_what_is_not_held_is_said_to_be_lacking():
     weights = Weights("source")
     alone = relay(weights, "a")
