@@ -73,6 +73,8 @@ class Content:
     """Since when some neighbour is known to hold the chunk."""
     importance_rank: NDArray[np.float64] = field(init=False)
     """0 for the most important chunk, towards 1 for the least; ties share a rank."""
+    arrived: list[int] = field(default_factory=list)
+    """Chunks in the order in which they were accepted."""
     duties: set[int] = field(default_factory=set)
     """Chunks that the publisher gave us to relay to everybody, also to who comes later."""
     digests: dict[int, bytes] = field(default_factory=dict)

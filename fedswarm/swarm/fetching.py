@@ -80,6 +80,7 @@ class Fetching:
         if known is None or known.manifest.root != manifest.root:
             if known is not None:
                 self._end(known)
+                self._state.drop_news(manifest.key)
             purpose = f"chunk order at {self._state.me.peer} of {manifest.source}"
             draws = generator(self._state.seed, manifest.round, purpose)
             known = self._state.contents[manifest.key] = Content(manifest, draws.random(manifest.chunks))

@@ -105,6 +105,8 @@ def _varint(number: int) -> bytes:
 
 
 def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
+    if at < len(view) and view[at] < 0x80:
+        return view[at], at + 1  # the usual case
     number = 0
     for shift in range(0, 70, 7):
         if at >= len(view):

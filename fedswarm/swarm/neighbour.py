@@ -65,8 +65,8 @@ class Neighbour:
     """How fast we told it that our uplink is."""
     charged_us: bool = False
     """Whether it gave us chunks to relay since it was last told what waits for our uplink."""
-    news: dict[Key, list[int]] = field(default_factory=dict)
-    """Chunks that arrived here and it was not told of yet."""
+    news: dict[Key, int] = field(default_factory=dict)
+    """From which of the chunks that arrived here on it was told of none yet."""
     strays: int = 0
     """Frames of chunks that nobody here wants, beyond those that a request or a wish of ours explains."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from fedswarm.swarm.agenda import Intention
 from fedswarm.swarm.bitfield import runs_of
 from fedswarm.swarm.content import Content
@@ -23,44 +25,46 @@ class News:
         self._state = state
         self._uploads = uploads
 
-    def announce(self, content: Content, index: int, source: str) -> None:
+    def announce(self, content: Content, index: int) -> None:
         """A chunk was accepted: those who want to hear of it and do not hold it are told, soon."""
         if not content.shared:
             return
+        content.arrived.append(index)
         for neighbour in self._state.neighbours.values():
-            if content.key not in neighbour.wanted_here or neighbour.name == source:
-                continue
-            member = content.members.get(neighbour.name)
-            if neighbour.name != content.manifest.publisher and member is not None and member.bits[index]:
-                continue
-            self._note_news(neighbour, content, index)
-        publisher = self._state.neighbours.get(content.manifest.publisher)
-        if publisher is not None and publisher.name == source and content.key in publisher.wanted_here:
-            self._note_news(publisher, content, index)  # a receipt tells it too, but not which copies others sent
+            if content.key in neighbour.wanted_here and content.key not in neighbour.news:
+                neighbour.news[content.key] = len(content.arrived) - 1
+                due_s = self._state.now_s + self._pause_s(neighbour, content)
+                self._state.agenda.put_unless_earlier(due_s, Intention("news", neighbour.name))
 
-    def _note_news(self, neighbour: Neighbour, content: Content, index: int) -> None:
+    def _pause_s(self, neighbour: Neighbour, content: Content) -> float:
+        """How long news may wait for more."""
         limits = self._state.limits
         if neighbour.name == content.manifest.publisher:
-            pause_s = limits.have_publisher_every_s
-        else:
-            is_pushed = content.fetch is not None and content.fetch.pushed
-            pause_s = limits.have_pushed_every_s if is_pushed else limits.have_every_s
-        news = neighbour.news.setdefault(content.key, [])
-        if not news:  # otherwise it is to be told soon anyway
-            self._state.agenda.put_unless_earlier(self._state.now_s + pause_s, Intention("news", neighbour.name))
-        news.append(index)
+            return limits.have_publisher_every_s
+        is_pushed = content.fetch is not None and content.fetch.pushed
+        return limits.have_pushed_every_s if is_pushed else limits.have_every_s
 
     def tell(self, name: str) -> None:
         """Tells a neighbour what arrived since it was last told."""
         neighbour = self._state.neighbours.get(name)
         if neighbour is None:
             return
-        for key, indices in neighbour.news.items():
-            self._state.say(neighbour, Have(key, tuple(runs_of(indices))))
+        for key, first in neighbour.news.items():
             content = self._state.contents.get(key)
-            if content is not None and content.manifest.publisher == name:
-                self._tell_load(neighbour)
+            if content is not None:
+                self._tell_of(neighbour, content, first)
         neighbour.news = {}
+
+    def _tell_of(self, neighbour: Neighbour, content: Content, first: int) -> None:
+        """Of what arrived from the ``first`` on; a publisher hears of all, whoever sent it, and of our load."""
+        arrived = np.array(content.arrived[first:], dtype=np.intp)
+        is_publisher = neighbour.name == content.manifest.publisher
+        if not is_publisher and neighbour.name in content.members:
+            arrived = arrived[~content.members[neighbour.name].bits[arrived]]
+        if len(arrived):
+            self._state.say(neighbour, Have(content.key, tuple(runs_of(arrived.tolist()))))
+        if is_publisher:
+            self._tell_load(neighbour)
 
     def _tell_load(self, publisher: Neighbour) -> None:
         publisher.told_bps = self._uploads.uplink.bps

@@ -238,7 +238,7 @@ class Peer:
             return
         content = self._fetching.arrived(neighbour, event)
         if content is not None:
-            self._news.announce(content, event.index, neighbour.name)
+            self._news.announce(content, event.index)
         if event.relay and neighbour.name == event.key.publisher:
             self._serving.take_duty(event.key, event.index)
             self._charged = True

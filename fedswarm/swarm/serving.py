@@ -95,8 +95,8 @@ class Serving:
         self._seedings.pop(key, None)
         self._scattered.discard(key)
         self._uploads.forget(key)
+        self._state.drop_news(key)
         for neighbour in self._state.neighbours.values():
-            neighbour.news.pop(key, None)
             if neighbour.wanted_here.pop(key, 0) is None and content is not None:
                 self._state.say(neighbour, Forget(key))
 

@@ -38,3 +38,8 @@ class State:
     def fetching(self) -> Iterator[Content]:
         """Weights that are being fetched."""
         return (content for content in self.contents.values() if content.fetch is not None)
+
+    def drop_news(self, key: Key) -> None:
+        """Nobody is told any more of what arrived of these weights until now."""
+        for neighbour in self.neighbours.values():
+            neighbour.news.pop(key, None)

@@ -232,7 +232,12 @@ class Uploads:
 
     def next(self, now_s: float) -> list[Departure]:
         """The train to leave now, of frames that wait for one neighbour; none when it is not time."""
-        trains = {peer: self._next_train_bytes(queue) for peer, queue in self._queues.items() if queue.waiting}
+        most = self.train_bytes(0)
+        trains = {
+            peer: max(next(iter(queue.waiting.values())).size_bytes, min(queue.waiting_bytes, most))
+            for peer, queue in self._queues.items()
+            if queue.waiting
+        }
         able = self.able(trains, now_s)
         if not able:
             return []
@@ -251,11 +256,6 @@ class Uploads:
                 break
             departures.append(self.depart(peer, chunk, waiting.size_bytes, now_s, relay=waiting.relay))
         return departures
-
-    def _next_train_bytes(self, queue: _Queue) -> int:
-        """What would leave for a neighbour for whom something waits."""
-        first = next(iter(queue.waiting.values()))
-        return max(first.size_bytes, min(queue.waiting_bytes, self.train_bytes(first.size_bytes)))
 
     def receipt(self, peer: str, chunk: Chunk, now_s: float) -> int | None:
         """A neighbour acknowledges a frame: its size, or ``None`` if none was under way."""
