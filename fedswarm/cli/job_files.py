@@ -6,17 +6,17 @@ import json
 
 import typer
 
-from fedswarm.cli.options import AsJson, JobFile, Overrides, working_folder
+from fedswarm.cli.checked_job import load_checked_job
+from fedswarm.cli.options import AsJson, JobFile, Overrides
 from fedswarm.cli.output import result, result_json, say
 from fedswarm.errors import FedswarmError
-from fedswarm.jobs.load import load_job
 from fedswarm.jobs.resolved import job_schema
 
 
 def validate(job_file: JobFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a job file without starting anything; every mistake is named with its place."""
     try:
-        loaded = load_job(job_file, overrides or [], working_folder())
+        loaded = load_checked_job(job_file, overrides or [])
     except FedswarmError as error:
         if not as_json:
             raise

@@ -133,7 +133,7 @@ def _round_line(progress: RunProgress, now: float) -> str:
     remaining_s = progress.eta_s(now)
     parts = [
         _round(progress),
-        f"{len(progress.executors)} peers alive" if progress.decentralized else f"{progress.participants} participants",
+        f"{progress.alive} peers alive" if progress.decentralized else f"{progress.participants} participants",
         f"clock {duration(progress.clock_s)}",
         f"training loss {number(progress.loss)}",
         f"peers {size(progress.bytes_peers)}",

@@ -30,7 +30,13 @@ def run_facts(folder: RunFolder, state: RunState) -> dict[str, Any]:
         "ended_at": state.ended_at,
         "exit_code": state.exit_code,
         "error": state.error,
+        "lost": lost(state),
     }
+
+
+def lost(state: RunState) -> list[str]:
+    """Processes that ended while the run went on, by their roles."""
+    return [event.lost for event in state.events if event.lost is not None]
 
 
 def progress_facts(progress: RunProgress) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def progress_facts(progress: RunProgress) -> dict[str, Any]:
         "rounds": progress.rounds,
         "participants": progress.participants,
         "clock_s": progress.clock_s,
-        "executors": len(progress.executors),
+        "executors": progress.alive,
         "accuracy": progress.top1,
         "accuracy_min": progress.top1_min,
         "accuracy_max": progress.top1_max,
@@ -67,7 +73,7 @@ def progress_rows(progress: RunProgress, now: float | None = None) -> Iterator[t
     """The same for people; with the expected time to the end if ``now`` (seconds since 1970) is given."""
     yield "round", f"{progress.round} of {'-' if progress.rounds is None else progress.rounds}"
     if progress.decentralized:
-        yield "peers alive", str(len(progress.executors))
+        yield "peers alive", str(progress.alive)
         yield "wall clock", duration(progress.clock_s)
     else:
         yield "participants", str(progress.participants)

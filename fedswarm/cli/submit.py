@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from fedswarm.cli.checked_job import load_checked_job
 from fedswarm.cli.interrupts import Interrupts, counted_interrupts
 from fedswarm.cli.live_view import View, make_view
 from fedswarm.cli.options import AsJson, JobFile, Overrides, working_folder
 from fedswarm.cli.output import columns, result, result_json, say, size
-from fedswarm.cli.overview import progress_facts, progress_rows, run_facts
-from fedswarm.jobs.load import load_job
+from fedswarm.cli.overview import lost, progress_facts, progress_rows, run_facts
 from fedswarm.launch.failures import error_of
 from fedswarm.launch.launcher import Launcher, Run
 from fedswarm.launch.local import LocalLauncher
@@ -37,7 +37,7 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Run a job: start its processes, show its rounds, end with a summary."""
-    loaded = load_job(job_file, overrides or [], working_folder())
+    loaded = load_checked_job(job_file, overrides or [])
     for notice in loaded.notices:
         say(notice)
     if dry_run:
@@ -77,7 +77,9 @@ def _stay(run: Run, interrupts: Interrupts, *, as_json: bool) -> None:
         result_json(run_facts(run.folder, state) | progress_facts(progress))
     else:
         result(f"\n{state.state}: {run.folder.name}")
-        rows = progress_rows(progress) if progress.rounds else ()
+        rows = [*progress_rows(progress)] if progress.rounds else []
+        if gone := lost(state):
+            rows.append(("lost on the way", ", ".join(gone)))
         result(columns([*rows, ("run folder", str(run.folder.path))]))
     _raise_failure(run, state)
     if state.state == "stopped":
@@ -138,6 +140,7 @@ def _show_plan(plan: LaunchPlan, *, as_json: bool) -> None:
         f"of which the aggregator sends at least {size(plan.traffic.broadcast_by_aggregator)}; "
         f"updates back {size(plan.traffic.updates)}"
     )
+    result(f"ways: broadcast {plan.traffic.broadcast_way}, reduce {plan.traffic.reduce_way}")
 
 
 def _show_peers(count: int, plan: PeerPlan) -> None:

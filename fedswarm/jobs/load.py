@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from fedswarm.errors import JobError
+from fedswarm.errors import FedswarmError, JobError
 from fedswarm.jobs.fedscale import is_fedscale, translate
 from fedswarm.jobs.mistakes import (
     Mistake,
@@ -35,6 +35,14 @@ class LoadedJob:
     job: Job
     notices: tuple[str, ...] = ()
     form: Literal["fedswarm", "fedscale"] = "fedswarm"
+    root: Node | None = None
+
+    def located(self, path: tuple[str, ...], error: FedswarmError) -> FedswarmError:
+        """An error that has come of the setting at ``path``, told as other mistakes in the job are."""
+        node = None if self.root is None else Reading(self.root, frozenset()).node(path)
+        if node is None:
+            return error
+        return type(error)(str(Mistake(node.place, node.label or ".".join(path), str(error))))
 
 
 def load_job(path: Path, overrides: Sequence[str] = (), here: Path | None = None) -> LoadedJob:
@@ -66,7 +74,7 @@ def parse_job(text: str, name: str = "job.yml", overrides: Sequence[str] = (), h
     mistakes += [mistake for mistake in found if mistake.kind is JobError or mistake.place not in told]
     if mistakes or job is None:
         raise job_error(mistakes)
-    return LoadedJob(job, notices, form)
+    return LoadedJob(job, notices, form, root)
 
 
 def _validate(root: Node, here: Path | None) -> tuple[Job | None, list[Mistake]]:

@@ -86,7 +86,7 @@ def _collect(prefix: Path, section: Mapping[str, Any], found: dict[Path, Setting
             description=rule.get("description", ""),
             default=None if is_section else rule.get("default"),
             choices=tuple(_choices(target)),
-            is_text=target.get("type") == "string" and not _choices(target),
+            is_text=_takes_text(target),
             is_section=is_section,
         )
         if is_section:
@@ -105,6 +105,11 @@ def _choices(rule: Mapping[str, Any]) -> list[str]:
     if "anyOf" in rule:
         return [choice for option in rule["anyOf"] for choice in _choices(option)]
     return list(rule.get("enum", [rule["const"]] if "const" in rule else []))
+
+
+def _takes_text(rule: Mapping[str, Any]) -> bool:
+    options = rule.get("anyOf", [rule])
+    return any(option.get("type") == "string" and not _choices(option) for option in options)
 
 
 def _words(rule: Mapping[str, Any]) -> str:

@@ -16,16 +16,15 @@ from fedswarm.jobs.schema import Job
 from fedswarm.launch.failures import describe_exit
 from fedswarm.launch.member import Member
 from fedswarm.launch.peer_models import peer_models
-from fedswarm.launch.peer_plan import founding_topology
+from fedswarm.launch.peer_plan import plan_peers
 from fedswarm.launch.run_folder import RunFolder
 from fedswarm.launch.run_state import Ending
-from fedswarm.records.chronicle import Chronicle
+from fedswarm.records.chronicle import Chronicle, Links
 from fedswarm.records.peer_schema import PeerReady
 from fedswarm.records.reader import Tail, parse_record
 from fedswarm.records.schema import ExecutorJoin, ExecutorLost, Record
 from fedswarm.records.writer import RecordWriter
 from fedswarm.rounds.story import job_config
-from fedswarm.swarm.topology_choice import topology_of_job
 
 POLL_S: Final = 0.2
 PEER_TAG: Final = "PEER_"
@@ -41,8 +40,9 @@ class Chronicler:
     def __init__(
         self, folder: RunFolder, job: Job, text_log: Path, now: Callable[[], float], on_fault: Callable[[str], None]
     ) -> None:
+        plan = plan_peers(job, None)
+        self._links = Links(plan.topology, plan.links, plan.mean_degree, plan.diameter)
         self._folder = folder
-        self._job = job
         self._now = now
         self._on_fault = on_fault
         self._tails: dict[str, Tail] = {}
@@ -70,8 +70,7 @@ class Chronicler:
             if record["tag"] == PeerReady.tag:  # it comes before a peer says it is up, so the first reading has all
                 self._tell(peer, record, place)
         self._last_word_s = self._now()
-        topology, links = topology_of_job(self._job).kind, len(founding_topology(self._job).edges)
-        self._write(self._chronicle.begin(self._last_word_s, topology, links))
+        self._write(self._chronicle.begin(self._last_word_s, self._links))
         for peer, record, place in told:
             if record["tag"] != PeerReady.tag:
                 self._tell(peer, record, place)

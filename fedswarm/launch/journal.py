@@ -29,14 +29,14 @@ class RunJournal:
         )
         self._change(processes={**self.state.processes, member.role: record})
 
-    def note(self, text: str) -> None:
-        """Adds an event."""
-        self._change(events=(*self.state.events, RunEvent(at=self._instant(), text=text)))
+    def note(self, text: str, lost: str | None = None) -> None:
+        """Adds an event; ``lost`` is the role of the process that it is the end of."""
+        self._change(events=(*self.state.events, RunEvent(at=self._instant(), text=text, lost=lost)))
 
     def note_end(self, member: Member) -> None:
         """Adds the event that a process ended though the run goes on."""
         how = "is gone" if member.exit_code is None else f"ended with {describe_exit(member.exit_code)}"
-        self.note(f"{member.role} {how}; the run goes on without it")
+        self.note(f"{member.role} {how}; the run goes on without it", member.role)
 
     def enter(self, phase: Phase) -> None:
         """Moves on to a phase that is not the last."""

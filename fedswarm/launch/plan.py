@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fedswarm.jobs.built_in import PARTITIONS_WITH_OWN_CLIENTS
 from fedswarm.jobs.schema import ClusterSection, Job
-from fedswarm.rounds.exchange_choice import spreads_by_peers
+from fedswarm.rounds.exchange_choice import Way, reduces_by_peers, spreads_by_peers, way
 
 if TYPE_CHECKING:
     from fedswarm.launch.peer_plan import PeerPlan
@@ -43,6 +43,8 @@ class ExpectedTraffic:
     broadcast: int  # to bring one copy to every executor
     broadcast_by_aggregator: int  # its share of that at best; peers relay the rest
     updates: int  # partial sums back to the aggregator, one an executor
+    broadcast_way: Way  # what the job's `auto` comes to
+    reduce_way: Way
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,13 @@ def _traffic(job: Job) -> ExpectedTraffic | None:
     if weights is None:
         return None
     model, executors = weights * MODEL_WEIGHT_BYTES, job.cluster.executors
+    spreads = spreads_by_peers(job.exchange, model, executors)
+    reduces = job.experiment_mode == "simulation" and reduces_by_peers(job.exchange, weights, executors)
     return ExpectedTraffic(
         model=model,
         broadcast=model * executors,
-        broadcast_by_aggregator=model * (1 if spreads_by_peers(job.exchange, model, executors) else executors),
+        broadcast_by_aggregator=model * (1 if spreads else executors),
         updates=weights * SUM_WEIGHT_BYTES * executors,
+        broadcast_way=way(spreads),
+        reduce_way=way(reduces),
     )

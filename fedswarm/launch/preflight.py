@@ -18,7 +18,7 @@ def check(job: Job) -> None:
 
     Raises:
         DependencyError: a package is missing.
-        TopologyError: there is no aggregator to go by, and the peers cannot be linked as the job says.
+        TopologyError: the peers cannot be linked as the job says.
     """
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
@@ -26,7 +26,17 @@ def check(job: Job) -> None:
         raise DependencyError(
             f"not installed: {names}; run `make setup`, or: python -m pip install {' '.join(missing)}"
         )
-    if job.aggregation.mode == "decentralized":
+    check_links(job)
+
+
+def check_links(job: Job) -> None:
+    """Looks whether the executors can be linked as the job says; raises :class:`TopologyError`.
+
+    Says nothing where numpy is missing. With an aggregator a single executor needs no link.
+    """
+    decentralized, executors = job.aggregation.mode == "decentralized", job.cluster.executors
+    chosen = job.exchange.topology.kind != "auto" and executors > 1
+    if (decentralized or chosen) and importlib.util.find_spec("numpy") is not None:
         from fedswarm.launch.peer_plan import founding_topology  # numpy, for these jobs alone
 
         founding_topology(job)

@@ -27,12 +27,13 @@ class ProcessRecord(BaseModel):
 
 
 class RunEvent(BaseModel):
-    """Something worth telling that did not end the run, such as an executor's death."""
+    """Something worth telling that did not end the run; ``lost`` is the role of the process that has ended, if any."""
 
     model_config = ConfigDict(frozen=True)
 
     at: str
     text: str
+    lost: str | None = None
 
 
 class RunState(BaseModel):

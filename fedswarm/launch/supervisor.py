@@ -220,7 +220,8 @@ class Supervisor:
             left = [member for member in self._executors() if member.exit_code != 0]
         for member in left:
             if not member.has_ended:
-                self._journal.note(f"{member.role} told nothing for {patience_s:g} s after others finished: ended")
+                text = f"{member.role} told nothing for {patience_s:g} s after others finished: ended"
+                self._journal.note(text, member.role)
 
     def _nobody_left(self) -> Outcome:
         ends = ", ".join(f"{member.role}: {_how(member)}" for member in self._executors())

@@ -24,6 +24,16 @@ MODE: Final = "decentralized"
 
 
 @dataclass(frozen=True)
+class Links:
+    """How a job has its peers linked: the form, between how many pairs, links of a peer, the longest way in hops."""
+
+    topology: str
+    count: int
+    mean_degree: float
+    diameter: int
+
+
+@dataclass(frozen=True)
 class _Told:
     """What a peer told at ``instant_s`` seconds since 1970: its figures, NaN where it had none, and whole numbers."""
 
@@ -58,13 +68,13 @@ class Chronicle:
         self._begun: list[int] = []
         self._ready: dict[str, _Told] = {}
 
-    def begin(self, now_s: float, topology: str, links: int) -> list[Record]:
+    def begin(self, now_s: float, links: Links) -> list[Record]:
         """What is told when all peers are up, at ``now_s`` seconds since 1970: the clock counts from there.
 
-        ``topology`` and ``links`` are the job's. Let it hear before what peers that are ready tell of themselves.
+        ``links`` are the job's. Let it hear before what peers that are ready tell of themselves.
         """
         self._started_s = now_s
-        return [*self._federation(topology, links), self._round_begin(0)]
+        return [*self._federation(links), self._round_begin(0)]
 
     def hear(self, peer: str, record: Parsed, place: str = "") -> list[Record]:
         """What is told when a peer has told ``record``.
@@ -127,7 +137,7 @@ class Chronicle:
         # A test is of the model that a round left behind, so it is told after that round.
         return [*told, *self._test_results(self._rounds.closed + 1)]
 
-    def _federation(self, topology: str, links: int) -> list[Federation]:
+    def _federation(self, links: Links) -> list[Federation]:
         """Nothing if no living peer could be understood."""
         shards = [self._ready[peer].counts for peer in sorted(self._living & self._ready.keys(), key=int)]
         if not shards:
@@ -138,8 +148,10 @@ class Chronicle:
                 samples=sum(shard["samples"] for shard in shards),
                 model_parameters=shards[0]["model_parameters"],
                 model_bytes=shards[0]["model_bytes"],
-                topology=topology,
-                links=links,
+                topology=links.topology,
+                links=links.count,
+                mean_degree=links.mean_degree,
+                diameter=links.diameter,
             )
         ]
 

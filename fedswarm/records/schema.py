@@ -62,8 +62,10 @@ class DevicesExcluded:
 class Federation:
     """Written once all executors are up: who can take part, and how large the model is.
 
-    Without an aggregator the clients are the peers that begin the job, the samples those of their shards, and
-    ``topology`` and ``links`` say how the job has them linked, should all have come up.
+    ``broadcast`` and ``reduce`` say which ways weights go with these executors: ``swarm`` or ``direct``.
+
+    Without an aggregator the clients are the peers that begin the job, the samples those of their shards, and the
+    other four say how the job has them linked, should all have come up.
     """
 
     tag: ClassVar[str] = "FEDERATION"
@@ -73,15 +75,20 @@ class Federation:
     model_bytes: int
     topology: str | None = None
     links: int | None = None
+    mean_degree: float | None = None
+    diameter: int | None = None
+    broadcast: str | None = None
+    reduce: str | None = None
 
     def payload(self) -> Payload:
         """``clients`` and ``samples`` that are admitted, ``model_parameters`` (weights), ``model_bytes``.
 
-        Without an aggregator ``topology`` (its form) and ``links`` (between how many pairs of peers), too.
+        With an aggregator ``broadcast`` and ``reduce``; without one ``topology`` (its form), ``links`` (between how
+        many pairs of peers), ``mean_degree`` (links of a peer) and ``diameter`` (how far apart two peers are at most).
         """
-        linked = {} if self.topology is None else {"topology": self.topology, "links": self.links}
+        ways = ("topology", "links", "mean_degree", "diameter", "broadcast", "reduce")
         return {
-            **linked,
+            **{key: value for key in ways if (value := getattr(self, key)) is not None},
             "clients": self.clients,
             "samples": self.samples,
             "model_parameters": self.model_parameters,

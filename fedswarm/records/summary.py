@@ -21,7 +21,8 @@ class RunProgress:
 
     ``round`` counts completed rounds of ``rounds``; ``clock_s`` is virtual; ``loss`` is that of training in the last
     round and ``top1``, ``test_loss`` those of the last test; bytes are totals since the start. Without an aggregator
-    (``decentralized``) the figures are means over the peers, ``top1_min`` and ``top1_max`` the extremes among them.
+    (``decentralized``) the figures are means over the peers, ``top1_min`` and ``top1_max`` the extremes among them;
+    ``newcomers`` are peers that the run did not start itself, with the round that each told last.
     """
 
     state: State = "starting"
@@ -43,9 +44,15 @@ class RunProgress:
     clients: int | None = None
     skipped_rounds: int = 0
     executors: set[str] = field(default_factory=set)
+    newcomers: dict[str, int] = field(default_factory=dict)
     last_ts: float | None = None
     _round_walls_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ROUNDS))
     _round_ended_ts: float | None = None
+
+    @property
+    def alive(self) -> int:
+        """Executors that are there; newcomers count among them while they tell their rounds."""
+        return len(self.executors | self.newcomers.keys())
 
     @property
     def round_wall_s(self) -> float | None:
@@ -113,8 +120,15 @@ def _round_summary(progress: RunProgress, record: Mapping[str, Any]) -> None:
     progress.bytes_aggregator += int(record.get("bytes_aggregator") or 0)
     progress.bytes_peers += int(record.get("bytes_peers") or 0)
     progress._round_ended_ts = record.get("ts")
+    progress.newcomers = {peer: last for peer, last in progress.newcomers.items() if last >= progress.round - 1}
     if record.get("wall_s") is not None:
         progress._round_walls_s.append(float(record["wall_s"]))
+
+
+def _peer_round(progress: RunProgress, record: Mapping[str, Any]) -> None:
+    peer = str(record["peer"])
+    if peer not in progress.executors:
+        progress.newcomers[peer] = int(record["round"])
 
 
 def _test_result(progress: RunProgress, record: Mapping[str, Any]) -> None:
@@ -144,6 +158,7 @@ _HANDLERS: Final = {
     "EXECUTOR_LOST": _executor_lost,
     "ROUND_BEGIN": _round_begin,
     "ROUND_SUMMARY": _round_summary,
+    "PEER_ROUND": _peer_round,
     "TEST_RESULT": _test_result,
     "ROUND_SKIPPED": _round_skipped,
     "SHUTDOWN": _shutdown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from fedswarm.jobs.exchange_sections import ExchangeSection
 from fedswarm.swarm.chunks import chunk_bytes_for
@@ -12,6 +12,14 @@ SWARM_FROM_BYTES: Final = 4 * 1024 * 1024
 REDUCE_FROM_BYTES: Final = 64 * 1024 * 1024
 SUM_WEIGHT_BYTES: Final = 8
 SLOW_MBPS: Final = 100.0
+
+Way = Literal["swarm", "direct"]
+"""What ``auto`` comes to, in the words of a job."""
+
+
+def way(by_peers: bool) -> Way:
+    """The word for it."""
+    return "swarm" if by_peers else "direct"
 
 
 def spreads_by_peers(section: ExchangeSection, total_bytes: int, executors: int) -> bool:

@@ -163,12 +163,7 @@ class RoundMachine:
         population, layout = self.roster.population, self.roster.layout
         assert layout is not None
         introduce(self._selector, population.samples, self._world)
-        federation = records.Federation(
-            clients=len(population.client_ids),
-            samples=sum(population.samples.values()),
-            model_parameters=layout.size,
-            model_bytes=layout.nbytes,
-        )
+        federation = story.federation(self.job, population, layout, len(self.roster), reduces=self._reduces())
         return [msg.WriteRecord(federation), *self._ask_for_model()]
 
     def _ask_for_model(self) -> list[Instruction]:

@@ -7,11 +7,13 @@ from typing import Final
 
 from fedswarm import __version__
 from fedswarm.jobs.schema import Job
+from fedswarm.models.layout import Layout
 from fedswarm.records.client_outcome import ClientOutcome, ClientTimes, Status
-from fedswarm.records.schema import ClientInfo, JobConfig, RoundBegin, RoundSummary, TestResult
+from fedswarm.records.schema import ClientInfo, Federation, JobConfig, RoundBegin, RoundSummary, TestResult
 from fedswarm.rounds.active_round import ActiveRound
+from fedswarm.rounds.exchange_choice import spreads_by_peers, way
 from fedswarm.rounds.messages import Traffic
-from fedswarm.rounds.plan import RoundPlan
+from fedswarm.rounds.plan import Population, RoundPlan
 from fedswarm.rounds.rules import Verdict
 from fedswarm.training.task import BlockResult
 
@@ -26,6 +28,18 @@ UTILITY_KEYS: Final = {
 def job_config(job: Job) -> JobConfig:
     """JOB_CONFIG: the first record of a run."""
     return JobConfig(job=job.model_dump(mode="json"), version=__version__, seed=job.seed)
+
+
+def federation(job: Job, population: Population, layout: Layout, executors: int, *, reduces: bool) -> Federation:
+    """FEDERATION: who can take part, how large the model is, and which ways weights go with so many executors."""
+    return Federation(
+        clients=len(population.client_ids),
+        samples=sum(population.samples.values()),
+        model_parameters=layout.size,
+        model_bytes=layout.nbytes,
+        broadcast=way(spreads_by_peers(job.exchange, layout.nbytes, executors)),
+        reduce=way(reduces),
+    )
 
 
 def round_begin(plan: RoundPlan, pacer: dict[str, object], executors: list[str], feasible_clients: int) -> RoundBegin:

@@ -78,7 +78,10 @@ def test_a_killed_peer_is_noted_and_the_others_finish_and_are_told(desk):
     kill(desk, 2)
     desk.eventually(lambda: len(told(desk, "ROUND_SUMMARY")) == 3, "the rounds of those that live")
     finish(desk)
-    assert driver.wait(DEADLINE_S) == 0
+    stdout, _ = driver.communicate(timeout=DEADLINE_S)
+    assert driver.returncode == 0
+    assert "lost on the way  executor-2\n" in stdout
+    assert json.loads(desk.call("status", "--json")[1])["lost"] == ["executor-2"]
     assert "executor-2 ended with signal 9; the run goes on without it" in desk.state().events[0].text
     assert [record["executor_id"] for record in told(desk, "EXECUTOR_LOST")] == ["2"]
     assert [record["completed"] for record in told(desk, "ROUND_SUMMARY")] == [[1, 2, 3], [1, 3], [1, 3]]
@@ -159,5 +162,6 @@ def test_the_death_of_the_supervisor_ends_its_peers(desk):
 def test_peers_that_cannot_be_linked_are_one_clear_message_and_nothing_is_written(desk):
     code, _, stderr = desk.call("submit", "job.yml", "--set", "exchange.topology.kind=hypercube")
     assert code == 15
-    assert stderr == "a hypercube of 3 peers: take a power of two, such as 2 or 4\n"
+    place = "--set exchange.topology.kind=hypercube: exchange.topology.kind"
+    assert stderr == f"{place}: a hypercube of 3 peers: take a power of two, such as 2 or 4\n"
     assert not (desk.folder / "runs").exists()

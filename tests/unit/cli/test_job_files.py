@@ -51,3 +51,31 @@ def test_the_schema_is_json_that_knows_the_jobs_keys(fedswarm):
     code, stdout, _ = fedswarm("schema")
     assert code == 0
     assert "job_name" in json.loads(stdout)["properties"]
+
+
+PEERS = """rounds: 3
+experiment_mode: deployment
+aggregation: {mode: decentralized}
+cluster: {executors: 6}
+exchange:
+  topology: {kind: hypercube}
+"""
+
+
+@pytest.mark.parametrize("command", [("validate",), ("submit",), ("submit", "--dry-run")])
+def test_peers_that_cannot_be_linked_as_the_job_says_are_a_mistake_with_its_place(fedswarm, tmp_path, command):
+    (tmp_path / "job.yml").write_text(PEERS)
+    code, stdout, stderr = fedswarm(*command, "job.yml")
+    assert (code, stdout) == (15, "")
+    assert stderr.startswith("job.yml:6:20: exchange.topology.kind: a hypercube of 6 peers: take a power of two")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_place_of_peers_that_cannot_be_linked_may_be_the_command_line(fedswarm, tmp_path):
+    (tmp_path / "job.yml").write_text(PEERS.replace("hypercube", "ring"))
+    code, stdout, _ = fedswarm("validate", "job.yml", "--json", "--set", "exchange.topology.kind=hypercube")
+    (mistake,) = json.loads(stdout)["mistakes"]
+    assert (code, mistake.partition(": a ")[0]) == (
+        15,
+        "--set exchange.topology.kind=hypercube: exchange.topology.kind",
+    )

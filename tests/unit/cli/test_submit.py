@@ -67,3 +67,18 @@ def test_missing_data_alone_are_exit_code_12(fedswarm, job):
 
 def test_an_unknown_model_alone_is_exit_code_14(fedswarm, job):
     assert fedswarm("validate", job, "--set", "model.name=resnet")[0] == 14
+
+
+@pytest.mark.parametrize(
+    ("sets", "ways"),
+    [
+        (("model.name=lr",), "broadcast direct, reduce direct"),
+        (("model.name=cnn",), "broadcast swarm, reduce direct"),
+        (("model.name=resnet18",), "broadcast swarm, reduce swarm"),
+        (("model.name=resnet18", "experiment_mode=deployment"), "broadcast swarm, reduce direct"),
+        (("model.name=lr", "exchange.broadcast=swarm", "exchange.reduce=swarm"), "broadcast swarm, reduce swarm"),
+    ],
+)
+def test_a_dry_run_says_which_ways_weights_will_go(fedswarm, job, sets, ways):
+    options = [word for setting in sets for word in ("--set", setting)]
+    assert f"ways: {ways}" in fedswarm("submit", job, "--dry-run", *options)[1]

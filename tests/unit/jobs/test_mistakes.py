@@ -53,3 +53,8 @@ def test_a_file_of_nothing_but_mistakes_is_told_whole():
     with pytest.raises(JobError) as caught:
         parse_job("\n".join(f"nonsense{i}: 1" for i in range(900)), "job.yml")
     assert len(str(caught.value).splitlines()) == 900
+
+
+def test_a_number_where_text_or_nothing_belongs_is_to_be_put_in_quotes():
+    with pytest.raises(JobError, match="put it in quotes: '3'"):
+        parse_job("exchange: {topology: {kind: star, hub: 3}}", "job.yml")

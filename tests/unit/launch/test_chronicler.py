@@ -69,6 +69,7 @@ def test_the_federation_is_told_before_what_quick_peers_have_told_already(desk):
     assert tags.index("FEDERATION") < tags.index("ROUND_BEGIN") < tags.index("PEER_ROUND") < tags.index("ROUND_SUMMARY")
     (federation,) = desk.told("FEDERATION")
     assert (federation["samples"], federation["topology"], federation["links"]) == (20, "complete", 1)
+    assert (federation["mean_degree"], federation["diameter"]) == (1.0, 1)
     assert "model amount of parameters: 100" in (desk.folder.path / "log").read_text()
 
 

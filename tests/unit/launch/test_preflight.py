@@ -23,6 +23,18 @@ def test_peers_without_an_aggregator_must_fit_their_topology():
         check(Job.model_validate({**sections, "cluster": {"executors": 6}}))
 
 
+def test_executors_with_an_aggregator_must_fit_the_topology_that_the_job_names_too():
+    def cube(executors):
+        return Job.model_validate(
+            {"cluster": {"executors": executors}, "exchange": {"topology": {"kind": "hypercube"}}}
+        )
+
+    check(cube(4))
+    check(cube(1))
+    with pytest.raises(TopologyError, match="a hypercube of 3 peers"):
+        check(cube(3))
+
+
 def test_a_machine_without_torch_gets_one_clear_message(monkeypatch):
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else there(name))

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from fedswarm.errors import DataError
-from fedswarm.records.chronicle import Chronicle
+from fedswarm.records.chronicle import Chronicle, Links
 from fedswarm.records.peer_schema import PeerReady
 from fedswarm.records.schema import TestResult
 
@@ -27,7 +27,7 @@ def told_test(round_index, ts, top1, loss=1.5):
 @pytest.fixture
 def chronicle():
     chronicle = Chronicle(["1", "2"], rounds=2, started_s=0.0)
-    chronicle.begin(START_S, "complete", 1)
+    chronicle.begin(START_S, Links("complete", 1, 1.0, 1))
     return chronicle
 
 
@@ -36,7 +36,7 @@ def tags(records):
 
 
 def test_the_beginning_names_the_peers_as_clients():
-    (begin,) = Chronicle(["1", "2"], rounds=2, started_s=0.0).begin(START_S, "complete", 1)
+    (begin,) = Chronicle(["1", "2"], rounds=2, started_s=0.0).begin(START_S, Links("complete", 1, 1.0, 1))
     assert (begin.round, begin.to_run, begin.feasible_clients, begin.executors) == (0, [1, 2], 2, ["1", "2"])
 
 
@@ -46,9 +46,10 @@ def test_the_federation_is_told_first_and_holds_the_shards_of_those_that_are_up(
     for number in (1, 2, 3, 9):
         ready = PeerReady(str(number), number - 1, samples=10 * number, model_parameters=100, model_bytes=400)
         assert chronicle.hear(str(number), {"ts": START_S, "tag": ready.tag, **ready.payload()}) == []
-    federation, begin = chronicle.begin(START_S, "ring", 3)
+    federation, begin = chronicle.begin(START_S, Links("ring", 3, 2.0, 1))
     assert federation.payload() == {
-        "clients": 2, "samples": 40, "model_parameters": 100, "model_bytes": 400, "topology": "ring", "links": 3
+        "clients": 2, "samples": 40, "model_parameters": 100, "model_bytes": 400,
+        "topology": "ring", "links": 3, "mean_degree": 2.0, "diameter": 1,
     }  # fmt: skip
     assert begin.to_run == [1, 3]
 

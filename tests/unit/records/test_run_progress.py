@@ -86,3 +86,20 @@ def test_records_of_the_wrong_shape_cause_no_other_error(tag, keys):
         RunProgress().update({**keys, "tag": tag})
     except DataError as error:
         assert tag in str(error)
+
+
+def test_a_peer_that_joined_by_itself_is_alive_while_it_tells_its_rounds():
+    progress = RunProgress()
+
+    def tell(tag, **facts):
+        progress.update({"tag": tag, "clock_end": 1.0, **facts})
+
+    for peer in ("1", "2"):
+        tell("EXECUTOR_JOIN", executor_id=peer)
+    for round_number, peers in enumerate(("12", "127", "127", "12"), start=1):
+        for peer in peers:
+            tell("PEER_ROUND", peer=peer, round=round_number)
+        tell("ROUND_SUMMARY", round=round_number)
+    assert progress.alive == 3
+    tell("ROUND_SUMMARY", round=5)
+    assert progress.alive == 2

@@ -137,3 +137,13 @@ def test_events_after_the_end_change_nothing() -> None:
     rehearsal = Rehearsal(job(), seed=0)
     rehearsal.run()
     assert rehearsal.machine.handle(msg.ExecutorLost("e1", "late"), 99.0) == []
+
+
+@pytest.mark.parametrize("reduce", ["direct", "swarm"])
+def test_the_federation_says_which_ways_weights_go(reduce: str) -> None:
+    rehearsal = Rehearsal(job(exchange={"broadcast": "swarm", "reduce": reduce}), seed=0)
+    rehearsal.run()
+    (federation,) = rehearsal.tagged(records.Federation)
+    assert (federation.broadcast, federation.reduce) == ("swarm", reduce)
+    assert (federation.payload()["broadcast"], federation.payload()["reduce"]) == ("swarm", reduce)
+    assert "topology" not in federation.payload()
