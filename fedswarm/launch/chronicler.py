@@ -93,8 +93,14 @@ class Chronicler:
             self._write(self._chronicle.leave(_peer_of(member)))
 
     def end(self, reason: Ending, message: str) -> None:
-        """The run is over and no process of it is left."""
-        self._read()
+        """The run is over and no process of it is left.
+
+        If it has finished, who had to be ended is lost like those that were killed before.
+        """
+        if reason == "finished":
+            self.poll()
+        else:
+            self._read()
         *rest, shutdown = self._chronicle.end(reason, message, self._now())
         self._write(rest)
         if reason == "finished":

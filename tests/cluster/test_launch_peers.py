@@ -149,6 +149,7 @@ def test_peers_that_hang_do_not_keep_the_others_run_from_its_end(desk):
     finish(desk)
     assert driver.wait(DEADLINE_S) == 0
     assert "executor-3 told nothing for 1 s after others finished" in desk.state().events[-1].text
+    assert [record["executor_id"] for record in told(desk, "EXECUTOR_LOST")] == ["3"]
     assert not desk.survivors()
 
 

@@ -102,3 +102,23 @@ def test_a_bad_line_costs_itself_alone_and_is_named(desk, line):
     ]  # fmt: skip
     (fault,) = desk.faults
     assert "passed over" in fault and f"{desk.folder.peers}/1.jsonl:2: " in fault
+
+
+def test_a_peer_that_had_to_be_ended_when_the_others_had_finished_is_recorded_as_lost(tmp_path):
+    desk = Desk(tmp_path)
+    desk.chronicler.begin(desk.members)
+    silent, finished = desk.members
+    finished.end(0)
+    desk.chronicler.poll()
+    silent.end(-9)
+    desk.chronicler.end("finished", "")
+    assert [(record["executor_id"], record["reason"]) for record in desk.told("EXECUTOR_LOST")] == [("1", "signal 9")]
+
+
+def test_peers_of_a_run_that_was_stopped_are_not_lost(tmp_path):
+    desk = Desk(tmp_path)
+    desk.chronicler.begin(desk.members)
+    for member in desk.members:
+        member.end(130)
+    desk.chronicler.end("stopped", "")
+    assert desk.told("EXECUTOR_LOST") == []
