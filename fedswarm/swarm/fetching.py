@@ -18,9 +18,10 @@ from fedswarm.swarm.instructions import Accept, Acknowledge, Completed, Expired,
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.messages import Final as FinalDigests
 from fedswarm.swarm.messages import Interested, NotInterested, Runs, Verdict
-from fedswarm.swarm.neighbour import STRAYS_FORGIVEN, Neighbour
+from fedswarm.swarm.neighbour import Neighbour
 from fedswarm.swarm.requests import Requests
 from fedswarm.swarm.state import State
+from fedswarm.swarm.strays import fault_of
 
 LOOK_AROUND: Final = Intention("look around")
 LOOK_EVERY_S: Final = 0.1
@@ -115,6 +116,7 @@ class Fetching:
         del self._state.contents[content.key]
         for neighbour in self._state.neighbours.values():
             neighbour.cancelled = {asked for asked in neighbour.cancelled if asked[0] != content.key}
+            neighbour.forget_repeats(content.key)
 
     def _finished(self, content: Content) -> bool:
         if content.missing.any():
@@ -162,6 +164,7 @@ class Fetching:
         assert fetch is not None
         if fetch.swarm or neighbour.name == content.manifest.publisher:
             neighbour.wanted_there.add(content.key)
+            neighbour.forget_repeats(content.key)
             self._state.say(neighbour, Interested(content.key))
 
     # ---- what neighbours say --------------------------------------------------------------------------------------
@@ -260,8 +263,9 @@ class Fetching:
             return None
         self._state.out.append(Acknowledge(neighbour.name, key, index, verdict))
         if verdict is not Verdict.ACCEPTED or content is None:
-            excused = expected or verdict is Verdict.DUPLICATE or neighbour.may_think_wanted(key, now_s)
-            self._count_stray(neighbour, excused)
+            fault = None if expected else fault_of(neighbour, content, event, verdict, now_s)
+            if fault is not None:
+                self._ban(neighbour.name, fault)
             self._requests.fill([neighbour])
             return None
         self._accept(neighbour, content, index)
@@ -301,11 +305,6 @@ class Fetching:
         if content.fetch is not None and content.fetch.pushed:
             return  # what is overdue is asked for when we look around
         self._requests.fill([neighbour])
-
-    def _count_stray(self, neighbour: Neighbour, excused: bool) -> None:
-        neighbour.strays += not excused
-        if neighbour.strays > STRAYS_FORGIVEN:
-            self._ban(neighbour.name, f"sent {neighbour.strays} chunks that nobody wants")
 
     # ---- time -----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from fedswarm.swarm.manifest import Key
 from fedswarm.swarm.pace import Pace
 
 INTERESTS_REMEMBERED: Final = 4096
-STRAYS_FORGIVEN: Final = 64
 UNDER_WAY_S: Final = 30.0
 """Frames sent before we said that we want nothing more arrive within this time."""
 
@@ -69,6 +68,8 @@ class Neighbour:
     """From which of the chunks that arrived here on it was told of none yet."""
     strays: int = 0
     """Frames of chunks that nobody here wants, beyond those that a request or a wish of ours explains."""
+    repeats: dict[tuple[Key, int], int] = field(default_factory=dict)
+    """How often chunks came in vain that it may have sent in good faith."""
 
     @property
     def am_interested(self) -> bool:
@@ -98,6 +99,10 @@ class Neighbour:
         self.asked[key, index] = Asked(now_s, size_bytes)
         self.asked_bytes += size_bytes
         self.cancelled.discard((key, index))
+
+    def forget_repeats(self, key: Key) -> None:
+        """What it sends of these weights from now on is counted anew."""
+        self.repeats = {chunk: count for chunk, count in self.repeats.items() if chunk[0] != key}
 
     def take_back(self, key: Key, index: int) -> Asked | None:
         """Notes that no answer is expected any more; ``None`` means that nobody asked."""

@@ -252,8 +252,12 @@ class Serving:
                 self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
 
     def stream_lost(self, neighbour: Neighbour) -> None:
-        """Our data stream to a neighbour broke."""
-        self._uploads.lost(neighbour.name)
+        """Our data stream to a neighbour broke. What is lost again and again is only told of, to be asked for."""
+        for chunk in self._uploads.lost(neighbour.name):
+            content = self._served(chunk.key)
+            if content is not None and content.held.bits[chunk.index]:
+                self._state.say(neighbour, Lack(chunk.key, (chunk.index,)))
+                self._state.say(neighbour, Have(chunk.key, ((chunk.index, 1),)))
         self.upload()
 
     # ---- choking --------------------------------------------------------------------------------------------------
@@ -313,9 +317,11 @@ class Serving:
         content = self._served(key)
         if content is None or not index < content.manifest.chunks or not content.held.bits[index]:
             return
-        content.duties.add(index)
         if publisher := self._state.neighbours.get(key.publisher):
             publisher.charged_us = True
+        if index in content.duties:
+            return  # it is on its way to all who want it, and goes to whoever comes later
+        content.duties.add(index)
         for neighbour in self._state.neighbours.values():
             if key in neighbour.wanted_here:
                 self._relay(neighbour, content, (index,))

@@ -1,6 +1,7 @@
 """What is to be sent to whom, and how much of it may be under way. The rules:
 
-1. Frames wait in a queue for each neighbour; one is sent at most once, whoever asked for it to be sent.
+1. Frames wait in a queue for each neighbour; one is sent at most once, whoever asked for it to be sent, but for streams
+   that break before a receipt is back: then again, though not for ever (:mod:`~fedswarm.swarm.strays` counts on that).
 2. Bytes under way without a receipt are bounded by *time*: a fraction of a second of our uplink, so that buffers on the
    way stay short; at least two frames, at most a fixed number of bytes.
 3. One neighbour may have no more than its share of that (twice the even share), so that a slow reader does not stop
@@ -30,6 +31,8 @@ FEWEST_FRAMES: Final = 2
 PATIENCE_S: Final = 3.0
 TRAIN_S: Final = 0.04
 MOST_TRAIN_BYTES: Final = 128 * KIB
+MOST_SENT_AGAIN: Final = 3
+"""How often a frame is sent again when streams break: whoever still lacks the chunk then, asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +52,27 @@ class Departure(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A frame to be sent: of what size, whether its receiver relays it, and whether we are the ones who relay it."""
+    """A frame to be sent: of what size, whether its receiver relays it, and whether we are the ones who relay it.
+
+    ``times`` is how often it was sent before.
+    """
 
     size_bytes: int
     relay: bool
     duty: bool
+    times: int = 0
 
 
 class _Flying(NamedTuple):
-    """A frame under way: whether its receiver relays it, and whether it is sent again should it be lost."""
+    """A frame under way: whether its receiver relays it, and whether it is sent again should it be lost.
+
+    ``times`` is how often it was sent before.
+    """
 
     flight: Flight
     relay: bool
     again: bool
+    times: int
 
 
 @dataclass(slots=True)
@@ -151,19 +162,26 @@ class Uploads:
         """The neighbour is gone."""
         self._queues.pop(peer, None)
 
-    def lost(self, peer: str) -> None:
-        """The stream to a neighbour broke: frames without a receipt are sent again, before all others, if needed."""
+    def lost(self, peer: str) -> list[Chunk]:
+        """The stream to a neighbour broke: frames without a receipt are sent again, before all others, if needed.
+
+        Returns those that were lost so often that they are not.
+        """
         queue = self._queues.get(peer)
         if queue is None:
-            return
+            return []
         needed = [(chunk, flying) for chunk, flying in queue.flying.items() if flying.again]
-        for chunk, (flight, relay, _) in reversed(needed):
-            queue.waiting[chunk] = _Waiting(flight.size_bytes, relay, duty=True)
+        given_up = [chunk for chunk, flying in needed if flying.times >= MOST_SENT_AGAIN]
+        for chunk, (flight, relay, _, times) in reversed(needed):
+            if times >= MOST_SENT_AGAIN:
+                continue
+            queue.waiting[chunk] = _Waiting(flight.size_bytes, relay, duty=True, times=times + 1)
             queue.waiting.move_to_end(chunk, last=False)
             queue.waiting_bytes += flight.size_bytes
         queue.flying.clear()
         queue.flying_bytes = 0
         queue.stalled = False
+        return given_up
 
     @property
     def backlog_bytes(self) -> int:
@@ -217,11 +235,12 @@ class Uploads:
     def depart(self, peer: str, chunk: Chunk, size_bytes: int, now_s: float, *, relay: bool) -> Departure:
         """Notes that a frame leaves now."""
         queue = self._queue(peer)
+        waited = queue.waiting.get(chunk)
         self.take_back(peer, chunk)
         if not queue.flying:
             queue.heard_s = now_s
         flight = self.uplink.depart(size_bytes, now_s)
-        queue.flying[chunk] = _Flying(flight, relay, again=True)
+        queue.flying[chunk] = _Flying(flight, relay, again=True, times=waited.times if waited else 0)
         queue.flying_bytes += size_bytes
         self._served += 1
         queue.served = self._served

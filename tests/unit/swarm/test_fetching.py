@@ -12,7 +12,7 @@ from fedswarm.swarm.messages import (
     Unchoke,
     Verdict,
 )
-from fedswarm.swarm.neighbour import STRAYS_FORGIVEN
+from fedswarm.swarm.strays import STRAYS_FORGIVEN
 from tests.unit.swarm.lone_peer import SOON_S, LonePeer, Weights, answer_all, asked, done, said, verdicts
 
 
