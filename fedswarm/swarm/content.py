@@ -115,6 +115,13 @@ class Content:
             unasked &= final
         return np.asarray(unasked)
 
+    def depends_on(self, peer: str) -> bool:
+        """Whether a neighbour is the publisher, or no other one that answers holds some of what is missing."""
+        member = self.members.get(peer)
+        if self.manifest.publisher == peer:
+            return True
+        return member is not None and bool((self.missing & member.bits & (self.rarity <= 1)).any())
+
     def verify(self, index: int, payload: bytes | memoryview) -> bool:
         """Whether ``payload`` is chunk ``index`` as its publisher made it."""
         return self.manifest.verify(index, payload, self.digests.get(index))

@@ -82,9 +82,10 @@ class Misbehaved:
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """A tracker, or the job, names peers to be linked with."""
+    """A tracker, or the job, names peers to be linked with; ``passing``: for an errand, whatever the topology is."""
 
     addresses: tuple[Address, ...]
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,16 @@ class Departed:
     """A tracker says that a peer left: an open link is kept, a lost one is not sought again."""
 
     peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Whom the topology links this peer with, by the word of trackers that know the whole job.
+
+    ``None`` while there is no such word: then no link is superfluous.
+    """
+
+    neighbours: frozenset[str] | None
 
 
 class Spreading(Enum):
@@ -177,6 +188,7 @@ Event = (
     | Misbehaved
     | Introduced
     | Departed
+    | Arranged
     | Published
     | BecameFinal
     | FetchWanted

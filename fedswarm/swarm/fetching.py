@@ -147,6 +147,10 @@ class Fetching:
                     self._seek(neighbour.name, fetch.publisher_target or neighbour.target)
         self._requests.fill(self._state.neighbours.values())
 
+    def needs(self, neighbour: Neighbour) -> bool:
+        """Whether it owes us chunks, publishes what we fetch, or alone among those who answer holds some of it."""
+        return bool(neighbour.asked) or any(one.depends_on(neighbour.name) for one in self._state.fetching())
+
     def publisher_gone(self, publisher: str, reason: str, *, corrupt: bool = False) -> None:
         """A publisher cannot be asked any more: neighbours must have the rest, or the fetch fails."""
         for content in list(self._state.fetching()):

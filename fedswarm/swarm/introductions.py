@@ -1,8 +1,9 @@
 """Who is in a job's swarm and whom each is to link with, as a tracker knows it. Soft state only: all of it can be lost.
 
 A peer's *lease* is its announcement, which holds until it ends, is replaced, or is not renewed in time. Of a new link
-one side is told, the newcomer if there is one, and dials; of one that ends, both are. Nothing here sends: calls return
-notices for the shell to pass on.
+one side, the newcomer if there is one, is told to dial, the other to expect it; of one that ends, both are told. So
+each peer knows all of its neighbours, once a tracker that is new itself has heard of everybody. Nothing here sends:
+calls return notices for the shell to pass on.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the peer of a lease is to hear: whom to link with, and whom no longer, gone from the job or not."""
+    """What the peer of a lease is to hear: whom to dial, whom to link with no longer (gone from the job or not), and by
+    whom it will be dialled."""
 
     lease: Lease
     joined: tuple[Address, ...] = ()
     left: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,10 @@ class Introductions:
         """Leases past their time, for the caller to end."""
         return [peer.lease for job in self._jobs.values() for peer in job.peers.values() if peer.until_s < now_s]
 
+    def is_whole(self, job: str) -> bool:
+        """Whether all peers of a job have had time to announce themselves here, so that nobody's links are missing."""
+        return job in self._jobs and self._jobs[job].settles_s == math.inf
+
     def settle(self, now_s: float) -> list[Notice]:
         """Links the founders of jobs that have waited for the others long enough; to be called now and then."""
         notices = []
@@ -221,15 +228,24 @@ def _notices(job: _Job, change: Change, dialled_by: str | None = None) -> list[N
     """What peers hear of a change. Notices to ``dialled_by`` are left out: it hears of all its links at once."""
     joined: dict[str, list[Address]] = {}
     left: dict[str, list[str]] = {}
+    expected: dict[str, list[str]] = {}
     for one, other in sorted(change.added):
-        if dialled_by not in (one, other):
+        if dialled_by in (one, other):
+            expected.setdefault(other if one == dialled_by else one, []).append(str(dialled_by))
+        else:
             joined.setdefault(one, []).append(job.peers[other].announcement.address)
+            expected.setdefault(other, []).append(one)
     for one, other in sorted(change.removed):
         left.setdefault(one, []).append(other)
         left.setdefault(other, []).append(one)
     return [
-        Notice(job.peers[peer].lease, tuple(joined.get(peer, ())), tuple(left.get(peer, ())))
-        for peer in sorted({*joined, *left})
+        Notice(
+            job.peers[peer].lease,
+            tuple(joined.get(peer, ())),
+            tuple(left.get(peer, ())),
+            tuple(expected.get(peer, ())),
+        )
+        for peer in sorted({*joined, *left, *expected})
         if peer in job.peers
     ]
 

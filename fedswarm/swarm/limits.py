@@ -29,6 +29,10 @@ class Limits:
     fewest_links: int = 3
     """With fewer links than this, and nobody introduced left to dial, acquaintances of others are dialled; in a
     topology that gives a peer fewer links, with fewer than it ever had by it."""
+    part_after_s: float = 3.0
+    """How long the topology must have been the same, and a link outside of it of no use, before it may end."""
+    errand_s: float = 60.0
+    """The same for a link that we sought outside of the topology: there is often more to be fetched soon."""
 
     # Requests
     pipeline_bytes: int = 8 * MIB

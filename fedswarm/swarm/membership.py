@@ -30,9 +30,10 @@ REDIALS: Final = 8
 
 @dataclass(slots=True)
 class _Sought:
-    """A peer to be linked with: where, and how often it could not be reached in a row."""
+    """A peer to be linked with: where, whether for an errand, and how often it could not be reached in a row."""
 
     target: str
+    errand: bool = False
     failures: int = 0
     dialling: bool = False
 
@@ -47,6 +48,7 @@ class Membership:
         self._told: dict[str, set[str]] = {}  # neighbour, and those of our neighbours that it knows of
         self._company: set[str] = set()  # peers that trackers want us linked with: named to us, or we to them
         self._fewest_links = 0
+        self._is_arranged = False
         self._leaving = False
 
     # ---- links ----------------------------------------------------------------------------------------------------
@@ -120,25 +122,39 @@ class Membership:
 
     # ---- whom to seek ---------------------------------------------------------------------------------------------
 
-    def introduced(self, addresses: tuple[Address, ...]) -> None:
+    def introduced(self, addresses: tuple[Address, ...], *, errand: bool = False) -> None:
         """These are to be linked with."""
         for address in addresses:
             if address.peer != self._state.me.peer:
                 self._note_company(address.peer)
-                self.seek(address.peer, address.target)
+                self.seek(address.peer, address.target, errand=errand)
+
+    def arranged(self, neighbours: frozenset[str] | None) -> None:
+        """As long as the topology is known, it says how many links are few."""
+        self._is_arranged = neighbours is not None
+        if neighbours is not None:
+            self._company = set(neighbours)
+            self._fewest_links = min(len(neighbours), self._state.limits.fewest_links)
 
     def _note_company(self, peer: str) -> None:
         """Few links are fewer than there ever were by the topology: a ring whose peers seek a third link is none."""
+        if self._is_arranged:
+            return
         self._company.add(peer)
         self._fewest_links = max(self._fewest_links, min(len(self._company), self._state.limits.fewest_links))
 
-    def seek(self, peer: str, target: str) -> None:
-        """Links with a peer, for as long as it can be reached."""
+    def is_errand(self, peer: str) -> bool:
+        """Whether we sought a peer for a reason of its own."""
+        return peer in self._sought and self._sought[peer].errand
+
+    def seek(self, peer: str, target: str, *, errand: bool = False) -> None:
+        """Links with a peer, for as long as it can be reached; for an ``errand`` also outside of the topology."""
         if peer in self._state.banned or peer == self._state.me.peer or self._leaving:
             return
         sought = self._sought.get(peer)
         if sought is None or sought.target != target:
             sought = self._sought[peer] = _Sought(target)
+        sought.errand = sought.errand or errand
         if peer not in self._state.neighbours and not sought.dialling and not sought.failures:
             self._dial(peer, sought)
 

@@ -157,6 +157,16 @@ class Alive:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """The sender can do without this link: it ends as soon as both sides can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retain:
+    """The sender needs this link after all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Goodbye:
     """The sender ends the link."""
 
@@ -181,6 +191,8 @@ Message = (
     | Load
     | Acquaintances
     | Alive
+    | Release
+    | Retain
     | Goodbye
 )
 

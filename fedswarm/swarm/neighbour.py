@@ -66,6 +66,12 @@ class Neighbour:
     """Whether it gave us chunks to relay since it was last told what waits for our uplink."""
     news: dict[Key, int] = field(default_factory=dict)
     """From which of the chunks that arrived here on it was told of none yet."""
+    used_s: float = 0.0
+    """When the link was last seen to be of use, though the topology does without it."""
+    released_here: bool = False
+    """Whether we told it that we can do without the link."""
+    released_there: bool = False
+    """Whether it told us so."""
     strays: int = 0
     """Frames of chunks that nobody here wants, beyond those that a request or a wish of ours explains."""
     repeats: dict[tuple[Key, int], int] = field(default_factory=dict)

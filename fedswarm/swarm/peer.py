@@ -4,6 +4,7 @@ The same inputs always give the same instructions, over gRPC (``services.peer``)
 (:mod:`fedswarm.swarm.simulator`). The parts, one concern each, share a :class:`~fedswarm.swarm.state.State`:
 
 - :mod:`~fedswarm.swarm.membership`: links, introductions, heartbeats, peer exchange, bans;
+- :mod:`~fedswarm.swarm.parting`: links that the topology has no longer;
 - :mod:`~fedswarm.swarm.offers`: word of what is published;
 - :mod:`~fedswarm.swarm.fetching`: what to ask whom (:mod:`~fedswarm.swarm.picker`), who is late, what is done or lost;
 - :mod:`~fedswarm.swarm.serving`: who is answered (:mod:`~fedswarm.swarm.choker`), what is pushed
@@ -15,13 +16,15 @@ The same inputs always give the same instructions, over gRPC (``services.peer``)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from fedswarm.errors import WireError
-from fedswarm.swarm import fetching, membership, serving
+from fedswarm.swarm import fetching, membership, parting, serving
 from fedswarm.swarm import messages as say
 from fedswarm.swarm.agenda import Intention
 from fedswarm.swarm.bitfield import Bitfield
 from fedswarm.swarm.events import (
+    Arranged,
     BecameFinal,
     DeliveryLost,
     Departed,
@@ -49,6 +52,7 @@ from fedswarm.swarm.messages import Address, Message
 from fedswarm.swarm.neighbour import Neighbour
 from fedswarm.swarm.news import News
 from fedswarm.swarm.offers import Offers
+from fedswarm.swarm.parting import Parting
 from fedswarm.swarm.serving import Serving
 from fedswarm.swarm.state import State
 from fedswarm.swarm.token_bucket import TokenBucket
@@ -83,10 +87,11 @@ class Peer:
         self._state = State(me, seed, limits or Limits())
         self._offers = Offers(self._state, job)
         self._membership = Membership(self._state)
-        self._fetching = Fetching(self._state, self._membership.seek, self._ban)
+        self._fetching = Fetching(self._state, partial(self._membership.seek, errand=True), self._ban)
         uploads = Uploads(self._state.limits, uplink or MeasuredUplink(), self._held_by, cap, cap_each)
         self._news = News(self._state, uploads)
         self._serving = Serving(self._state, uploads, self._news)
+        self._parting = Parting(self._state, self._is_of_use, self._membership.is_errand)
         self._hang_ups: list[tuple[str, str]] = []
         self._charged = False  # with chunks to pass on, since uploads were decided last
 
@@ -144,8 +149,11 @@ class Peer:
                     self._serving.stream_lost(self._state.neighbours[peer])
             case Misbehaved(peer, reason):
                 self._ban(peer, reason)
-            case Introduced(addresses):
-                self._membership.introduced(addresses)
+            case Introduced(addresses, passing):
+                self._membership.introduced(addresses, errand=passing)
+            case Arranged(neighbours):
+                self._membership.arranged(neighbours)
+                self._parting.arranged(neighbours)
             case Departed(peer):
                 self._membership.departed(peer)
             case Published():
@@ -183,6 +191,7 @@ class Peer:
         content = self._state.contents.get(manifest.key)
         if content is not None and not known and event.swarm:
             self._serving.welcome_waiting(content)
+        self._part()  # a link that could be done without may be needed from now on
 
     # ---- links ----------------------------------------------------------------------------------------------------
 
@@ -194,6 +203,7 @@ class Peer:
         if neighbour is not None:
             self._fetching.link_up(neighbour)
             self._offers.link_up(neighbour)
+            self._parting.link_up()
 
     def _link_down(self, peer: str) -> None:
         neighbour = self._state.neighbours.get(peer)
@@ -212,8 +222,19 @@ class Peer:
         self._link_down(peer)
         self._fetching.publisher_gone(peer, f"was banned: it {reason}", corrupt=True)
 
+    def _is_of_use(self, neighbour: Neighbour) -> bool:
+        return self._fetching.needs(neighbour) or self._serving.is_sending(neighbour)
+
+    def _part(self) -> None:
+        for peer in self._parting.review():
+            self._part_with(peer)
+
+    def _part_with(self, peer: str) -> None:
+        self._membership.departed(peer)
+        self._hang_ups.append((peer, "the topology does without this link"))
+
     def _hang_up(self) -> None:
-        """Ends links that were found dead while something else was done."""
+        """Ends links that were found dead or superfluous while something else was done."""
         hang_ups, self._hang_ups = self._hang_ups, []
         for peer, reason in hang_ups:
             self._link_down(peer)
@@ -287,6 +308,13 @@ class Peer:
                 self._offers.heard(neighbour, manifest)
             case say.Acquaintances():
                 self._membership.heard_acquaintances(neighbour, message)
+            case say.Release():
+                if self._parting.heard_release(neighbour):
+                    self._part_with(neighbour.name)
+            case say.Retain():
+                self._parting.heard_retain(neighbour)
+            case say.Goodbye() if neighbour.released_there:
+                pass  # to the link, and not to the job; our word that we need it came too late
             case say.Goodbye():
                 self._membership.goodbye(neighbour)
                 self._state.out.append(TookLeave(neighbour.name))
@@ -306,6 +334,8 @@ class Peer:
                 self._hang_ups += [(n.name, f"silent for {dead_after_s:g} s") for n in self._membership.beat()]
             case membership.EXCHANGE_PEERS:
                 self._membership.exchange_peers()
+            case parting.PART:
+                self._part()
             case fetching.LOOK_AROUND:
                 self._fetching.look_around()
             case serving.RECHOKE:

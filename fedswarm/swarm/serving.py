@@ -336,6 +336,10 @@ class Serving:
                 size_bytes = content.manifest.chunk_size(index)
                 self._uploads.put(neighbour.name, Chunk(content.key, index), size_bytes, duty=True)
 
+    def is_sending(self, neighbour: Neighbour) -> bool:
+        """Whether a neighbour is to be sent something, or did not acknowledge it yet."""
+        return self._uploads.has_work_for(neighbour.name)
+
     def upload(self) -> None:
         """Sends as much as may be under way: what waits first, then what a push has to give."""
         now_s = self._state.now_s

@@ -193,6 +193,11 @@ class Uploads:
         """Whether anything is under way, or waits for somebody who acknowledges what it gets."""
         return any((queue.flying or queue.waiting) and not queue.stalled for queue in self._queues.values())
 
+    def has_work_for(self, peer: str) -> bool:
+        """Whether anything waits for a neighbour or is under way to it."""
+        queue = self._queues.get(peer)
+        return queue is not None and bool(queue.waiting or queue.flying)
+
     def receipted_bytes(self, peer: str) -> int:
         """What a neighbour acknowledged since it is linked."""
         queue = self._queues.get(peer)

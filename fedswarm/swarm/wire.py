@@ -269,6 +269,8 @@ _CODECS: Final[dict[type[msg.Message], _Codec]] = {
     ),
     msg.Acquaintances: ("acquaintances", _write_acquaintances, _read_acquaintances),
     msg.Alive: ("alive", _write_nothing, lambda _: msg.Alive()),
+    msg.Release: ("release", _write_nothing, lambda _: msg.Release()),
+    msg.Retain: ("retain", _write_nothing, lambda _: msg.Retain()),
     msg.Goodbye: ("goodbye", _write_goodbye, lambda m: msg.Goodbye(_reason(m.reason))),
 }
 _READERS: Final = {field: read for field, _, read in _CODECS.values()}

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fedswarm.swarm.announcements import MAX_PUBLICATIONS, Announcement, Progress, Publication, Reference
-from fedswarm.swarm.events import Departed, Introduced
+from fedswarm.swarm.events import Arranged, Departed, Introduced
 from fedswarm.swarm.manifest import Key, Manifest
-from fedswarm.swarm.messages import Address
-from fedswarm.swarm.referrals import Referrals
+from fedswarm.swarm.referrals import Referrals, Word
 from fedswarm.swarm.store import ChunkStore
 from services.peer.tracker_session import TrackerSession
 from services.peer.traffic import Traffic
@@ -33,7 +32,7 @@ class Introducer:
         trackers: Sequence[str],
         me: Announcement,
         progress: Callable[[], Progress],
-        feed: Callable[[Introduced | Departed], None],
+        feed: Callable[[Introduced | Departed | Arranged], None],
     ) -> None:
         self._me = me
         self._progress = progress
@@ -47,6 +46,7 @@ class Introducer:
                 self._announcement,
                 functools.partial(self._referrals.begin, tracker),
                 functools.partial(self._hear, tracker),
+                functools.partial(self._lose, tracker),
             )
             for tracker in dict.fromkeys(trackers)
         ]
@@ -87,10 +87,14 @@ class Introducer:
         for session in self._sessions:
             session.renew()
 
-    def _hear(self, tracker: str, joined: Sequence[Address], left: Sequence[str]) -> None:
-        for event in self._referrals.hear(tracker, joined, left):
+    def _hear(self, tracker: str, word: Word) -> None:
+        for event in self._referrals.hear(tracker, word):
             self._feed(event)
         self._answered.set()
+
+    def _lose(self, tracker: str) -> None:
+        for event in self._referrals.lose(tracker):
+            self._feed(event)
 
 
 def progress_of(store: ChunkStore, traffic: Traffic) -> Progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import grpc
@@ -12,7 +13,7 @@ import grpc
 from fedswarm.errors import WireError
 from fedswarm.swarm.events import DialFailed, Event, LinkDown, LinkUp, Misbehaved, Received
 from fedswarm.swarm.handshake import PROTOCOL, checked_hello, newcomer_stays
-from fedswarm.swarm.messages import Address, Hello
+from fedswarm.swarm.messages import Address, Hello, Message
 from fedswarm.swarm.wire import decode_letter, encode_letter
 from services.peer.link import Link, Wire
 from services.peer.traffic import Meter
@@ -196,13 +197,18 @@ class Links:
         try:
             if not link.dialled:
                 await wire.write(self._hello_letter())
-            reason = await link.run(wire, lambda message: self._feed(Received(peer, message)), last_word)
+            reason = await link.run(wire, partial(self._hear, link), last_word)
         except WireError as error:
             reason = f"broke the protocol: {error}"
             self._feed(Misbehaved(peer, reason))
         finally:
             self._lost(link, reason)
             link.closed.set()
+
+    def _hear(self, link: Link, message: Message) -> None:
+        """What is said on a link that ended here, or that another replaced, says nothing of the present one."""
+        if self._links.get(link.peer) is link:
+            self._feed(Received(link.peer, message))
 
     def _lost(self, link: Link, reason: str) -> None:
         if self._links.get(link.peer) is link:

@@ -252,7 +252,7 @@ class PeerNode:
         """
         found = () if self._introducer is None else await self._introducer.find(round_index)
         if found:
-            self.feed(Introduced(tuple(dict.fromkeys(publication.holder for publication in found))))
+            self.feed(Introduced(tuple(dict.fromkeys(publication.holder for publication in found)), passing=True))
         return found
 
     async def fetch(

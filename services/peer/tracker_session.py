@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import grpc
@@ -14,6 +14,7 @@ from fedswarm.randomness import generator
 from fedswarm.swarm.announcements import Announcement, Publication, Reference
 from fedswarm.swarm.manifest import Key
 from fedswarm.swarm.messages import Address
+from fedswarm.swarm.referrals import Word
 from fedswarm.v1 import common_pb2, tracker_pb2
 from services.process.grpc_settings import CONTROL_OPTIONS
 
@@ -35,7 +36,7 @@ class TrackerSession:
     """Keeps this peer announced at one tracker.
 
     ``announcement`` says what is true at the time. ``begin`` is called when the tracker takes a new announcement in,
-    ``hear`` with what it then says: whom to link with, and whom no longer.
+    ``hear`` with what it then says, ``lose`` when it says nothing any more.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class TrackerSession:
         tracker: str,
         announcement: Callable[[], Announcement],
         begin: Callable[[], None],
-        hear: Callable[[Sequence[Address], Sequence[str]], None],
+        hear: Callable[[Word], None],
+        lose: Callable[[], None],
     ) -> None:
         self.tracker = tracker
         self._announcement = announcement
         self._begin = begin
         self._hear = hear
+        self._lose = lose
         self._changed = asyncio.Event()
         self._failures = 0  # in a row
         self._task = asyncio.create_task(self._stay(), name=f"tracker at {tracker}")
@@ -116,10 +119,11 @@ class TrackerSession:
                 lease_s = min(max(introduction.renew_within_ms / 1000, _LEASES_S[0]), _LEASES_S[1])
                 renewals = asyncio.create_task(self._renew(call, lease_s / _RENEWALS_A_LEASE))
                 while isinstance(introduction, tracker_pb2.Introduction):
-                    self._hear([_address(peer) for peer in introduction.joined], introduction.left)
+                    self._hear(_word(introduction))
                     async with asyncio.timeout(lease_s):
                         introduction = await call.read()
             finally:
+                self._lose()
                 call.cancel()
                 if renewals is not None:
                     renewals.cancel()
@@ -168,6 +172,15 @@ def _announcement_to_proto(announcement: Announcement) -> tracker_pb2.Announceme
 def _publication(message: tracker_pb2.Publication) -> Publication:
     reference = message.reference
     return Publication(Reference(Key(reference.round, reference.source), reference.root), _address(message.holder))
+
+
+def _word(introduction: tracker_pb2.Introduction) -> Word:
+    return Word(
+        joined=tuple(map(_address, introduction.joined)),
+        left=tuple(introduction.left),
+        expected=tuple(introduction.expected),
+        whole=introduction.whole,
+    )
 
 
 def _address(message: common_pb2.PeerAddress) -> Address:

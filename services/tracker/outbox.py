@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
 
 from fedswarm.swarm.introductions import Notice
 from fedswarm.swarm.messages import Address
 from fedswarm.v1 import common_pb2, tracker_pb2
 
 
-class Outbox:
-    """News for the peer of one lease."""
+class Word(Enum):
+    """What a peer hears of another beside an address to dial."""
 
-    def __init__(self, renew_within_s: float) -> None:
+    LEFT = "left"
+    EXPECTED = "expected"
+
+
+class Outbox:
+    """News for the peer of one lease; ``whole`` once the tracker knows all peers of the job."""
+
+    def __init__(self, renew_within_s: float, *, whole: bool) -> None:
         self._renew_within_ms = int(renew_within_s * 1000)
-        self._news: dict[str, Address | None] = {}
+        self._whole = whole
+        self._news: dict[str, Address | Word] = {}
         self._awake = asyncio.Event()
         self._closed = False
 
     def put(self, notice: Notice) -> None:
         """Adds news; whatever was waiting about the same peers is outdated."""
-        self._news.update(dict.fromkeys(notice.left))
+        self._news.update(dict.fromkeys(notice.left, Word.LEFT))
+        self._news.update(dict.fromkeys(notice.expected, Word.EXPECTED))
         self._news.update((address.peer, address) for address in notice.joined)
         self._awake.set()
 
-    def answer(self) -> None:
+    def answer(self, *, whole: bool) -> None:
         """Says something even if there is no news."""
+        self._whole = whole
         self._awake.set()
 
     def close(self) -> None:
@@ -42,8 +53,10 @@ class Outbox:
             self._awake.clear()
         news, self._news = self._news, {}
         return tracker_pb2.Introduction(
-            joined=[address_to_proto(address) for address in news.values() if address is not None],
-            left=[peer for peer, address in news.items() if address is None],
+            joined=[address_to_proto(word) for word in news.values() if isinstance(word, Address)],
+            left=[peer for peer, word in news.items() if word is Word.LEFT],
+            expected=[peer for peer, word in news.items() if word is Word.EXPECTED],
+            whole=self._whole,
             renew_within_ms=self._renew_within_ms,
         )
 

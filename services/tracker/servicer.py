@@ -54,7 +54,7 @@ class TrackerServicer(tracker_pb2_grpc.TrackerServicer):
             lease, notices = self._registry.announce(_announcement(first), self._clock.now_s())
         except FedswarmError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        outbox = self._outboxes[lease] = Outbox(self._lease_s)
+        outbox = self._outboxes[lease] = Outbox(self._lease_s, whole=self._registry.is_whole(lease.job))
         self._deliver(notices)
         renewals = asyncio.create_task(self._renew(lease, outbox, request_iterator), name=f"lease of {lease.peer}")
         try:
@@ -111,7 +111,7 @@ class TrackerServicer(tracker_pb2_grpc.TrackerServicer):
             async for message in announcements:
                 if not self._registry.renew(lease, _announcement(message), self._clock.now_s()):
                     break
-                outbox.answer()
+                outbox.answer(whole=self._registry.is_whole(lease.job))
         finally:
             outbox.close()
 

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from fedswarm.clock import WallClock
+from fedswarm.swarm import introductions
 from fedswarm.swarm.introductions import Lease, Notice
 from fedswarm.swarm.messages import Address
 from fedswarm.v1 import common_pb2, tracker_pb2, tracker_pb2_grpc
@@ -65,6 +66,7 @@ async def test_who_hangs_up_has_left_and_the_others_hear_it(stub: Any) -> None:
     a, b = Visitor(stub, "a"), Visitor(stub, "b")
     await a.announce()
     await b.announce()
+    assert list((await a.call.read()).expected) == ["b"]
     b.call.cancel()
     assert list((await a.call.read()).left) == ["b"]
     assert await present(stub) == ["a"]
@@ -155,15 +157,28 @@ def introduction_of(outbox: Outbox, *notices: Notice) -> tracker_pb2.Introductio
     return asyncio.run(outbox.take())
 
 
+async def test_a_peer_is_told_all_its_neighbours_once_all_had_time_to_come(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(introductions, "FOUNDING_S", 0.3)
+    a = Visitor(stub, "a", topology='{"kind":"ring"}')
+    await a.announce()
+    answers = []
+    while not (answers and answers[-1]):
+        await a.renew()
+        answers.append((await a.call.read()).whole)
+    assert not answers[0]
+
+
 def test_a_slow_reader_hears_only_the_newest_of_each_peer() -> None:
     lease = Lease("j", "me", 1)
     came, went = Notice(lease, joined=(Address("a", "h:1"),)), Notice(lease, left=("a",))
     back = Notice(lease, joined=(Address("a", "h:2"),))
-    introduction = introduction_of(Outbox(1.0), came, went, back)
+    introduction = introduction_of(Outbox(1.0, whole=False), came, went, back)
     assert introduction is not None
     assert [peer.target for peer in introduction.joined] == ["h:2"]
     assert not introduction.left
-    gone = introduction_of(Outbox(1.0), came, went)
+    gone = introduction_of(Outbox(1.0, whole=False), came, went)
     assert gone is not None and list(gone.left) == ["a"] and not gone.joined
 
 

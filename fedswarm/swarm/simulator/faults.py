@@ -95,7 +95,7 @@ class Injector:
     def inject(self, injection: Injection) -> None:
         """Lets it happen now; hosts that are not there are spared."""
         if injection.fault is Fault.TRACKER_DEATH:
-            self._world.tracker.alive = False
+            self._world.tracker.die()
         if injection.fault is Fault.PARTITION:
             self._world.network.partition(frozenset(injection.hosts))
             self._later(injection, self._world.network.heal)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fedswarm.swarm.events import Departed, Introduced
+from fedswarm.swarm.events import Arranged, Departed, Introduced
 from fedswarm.swarm.messages import Address
 from fedswarm.swarm.simulator.draws import Draws
 from fedswarm.swarm.simulator.host import Host
@@ -23,6 +23,10 @@ class Overlay(Protocol):
 
     def leave(self, peer: str) -> list[tuple[str, str]]:
         """Takes a peer out; returns the pairs that are introduced to close the gap."""
+        ...
+
+    def neighbours(self, peer: str) -> frozenset[str] | None:
+        """All whom it links a peer with; ``None`` if no link is ever one too many."""
         ...
 
 
@@ -42,6 +46,10 @@ class Everyone:
         """Leaves no gap."""
         self._peers.pop(peer, None)
         return []
+
+    def neighbours(self, peer: str) -> frozenset[str] | None:
+        """No link is one too many."""
+        return None
 
 
 class RandomRegular:
@@ -66,6 +74,10 @@ class RandomRegular:
         gaps = dict.fromkeys(ring.remove(peer) for ring in self._rings)
         return [gap for gap in gaps if gap is not None and gap[0] != gap[1]]
 
+    def neighbours(self, peer: str) -> frozenset[str] | None:
+        """Both neighbours in each ring."""
+        return frozenset(neighbour for ring in self._rings for neighbour in ring.beside(peer)) - {peer}
+
 
 class _Ring:
     def __init__(self, draws: Draws) -> None:
@@ -77,7 +89,7 @@ class _Ring:
 
     def insert(self, peer: str) -> list[str]:
         if peer in self._after:
-            return [self._before[peer], self._after[peer]]
+            return self.beside(peer)
         before = self._peers[self._draws.below(len(self._peers))] if self._peers else peer
         after = self._after.get(before, peer)
         self._after[before] = self._before[after] = peer
@@ -85,6 +97,9 @@ class _Ring:
         self._place[peer] = len(self._peers)
         self._peers.append(peer)
         return [before, after]
+
+    def beside(self, peer: str) -> list[str]:
+        return [self._before[peer], self._after[peer]]
 
     def remove(self, peer: str) -> tuple[str, str] | None:
         if peer not in self._after:
@@ -110,6 +125,7 @@ class Tracker:
         self._delay_s = delay_s
         self._present: dict[str, Host] = {}
         self._introduced: dict[str, dict[str, None]] = {}
+        self._arranged: dict[str, frozenset[str]] = {}
         self.alive = True
 
     def announce(self, host: Host) -> None:
@@ -124,21 +140,41 @@ class Tracker:
         """A host stops saying that it is here."""
         self._timeline.after(self._lease_s, self._miss, host)
 
+    def die(self) -> None:
+        """Says nothing any more, as all peers notice at once."""
+        self.alive = False
+        for name in self._arranged:
+            self._present[name].tell(Arranged(None))
+
     def _introduce(self, host: Host) -> None:
         if not (self.alive and host.alive):
             return
         self._present[host.name] = host
-        self._name(host, *(self._present[name] for name in self._overlay.join(host.name)))
+        self._arranged.pop(host.name, None)  # it may be another one of that name
+        found = self._overlay.join(host.name)
+        self._arrange(host.name, *found)
+        self._name(host, *(self._present[name] for name in found))
 
     def _miss(self, host: Host) -> None:
         if not self.alive or self._present.get(host.name) is not host or host.running:
             return
         del self._present[host.name]
-        for name in self._introduced.pop(host.name, {}):
-            if name in self._present:
-                self._present[name].tell(Departed(host.name))
-        for one, other in self._overlay.leave(host.name):
+        self._arranged.pop(host.name, None)
+        acquainted = [name for name in self._introduced.pop(host.name, {}) if name in self._present]
+        for name in acquainted:
+            self._present[name].tell(Departed(host.name))
+        gaps = self._overlay.leave(host.name)
+        self._arrange(*acquainted)
+        for one, other in gaps:
             self._name(self._present[one], self._present[other])
+
+    def _arrange(self, *names: str) -> None:
+        """Tells hosts whom the overlay links them with now, if it is others than before."""
+        for name in names:
+            neighbours = self._overlay.neighbours(name)
+            if neighbours is not None and neighbours != self._arranged.get(name):
+                self._arranged[name] = neighbours
+                self._present[name].tell(Arranged(neighbours))
 
     def _name(self, host: Host, *others: Host) -> None:
         for other in others:

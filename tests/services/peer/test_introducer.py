@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fedswarm.clock import WallClock
+from fedswarm.swarm import introductions
 from fedswarm.swarm.announcements import Announcement, Progress
-from fedswarm.swarm.events import Departed, Introduced
+from fedswarm.swarm.events import Arranged, Departed, Introduced
 from fedswarm.swarm.manifest import build_manifest
 from fedswarm.swarm.messages import Address
 from services.peer import tracker_session
@@ -31,6 +32,7 @@ class Stage:
         self.peers: dict[str, Introducer] = {}
         self.known: dict[str, set[str]] = {}
         self.departed: dict[str, list[str]] = {}
+        self.arranged: dict[str, list[frozenset[str] | None]] = {}
 
     async def tracker(self, port: int = 0, lease_s: float = 0.9) -> str:
         servicer, server = TrackerServicer(WallClock(), lease_s), Server()
@@ -45,13 +47,15 @@ class Stage:
         await self.servers.pop(tracker).stop(0)
 
     def peer(self, name: str, *, trackers: list[str] | None = None, **fields: Any) -> Introducer:
-        self.known[name], self.departed[name] = set(), []
+        self.known[name], self.departed[name], self.arranged[name] = set(), [], []
 
-        def feed(event: Introduced | Departed) -> None:
+        def feed(event: Introduced | Departed | Arranged) -> None:
             if isinstance(event, Introduced):
                 self.known[name] |= {address.peer for address in event.addresses}
-            else:
+            elif isinstance(event, Departed):
                 self.departed[name].append(event.peer)
+            else:
+                self.arranged[name].append(event.neighbours)
 
         me = replace(Announcement("j", Address(name, f"host:{name}")), **fields)
         chosen = self.trackers if trackers is None else trackers
@@ -137,8 +141,24 @@ async def test_a_silent_tracker_counts_as_lost_and_is_sought_again(stage: Stage)
     assert await stage.peers["a"].answered(10.0)
     leases = {*servicer._outboxes}
     for outbox in servicer._outboxes.values():
-        outbox.answer = lambda: None  # type: ignore[method-assign]
+        outbox.answer = lambda *, whole: None  # type: ignore[method-assign]
     await stage.until(lambda: servicer._outboxes and leases.isdisjoint(servicer._outboxes))
+
+
+async def test_the_topology_is_known_as_long_as_a_tracker_can_be_heard(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(introductions, "FOUNDING_S", 0.1)
+    tracker = await stage.tracker(lease_s=0.3)
+    timekeeper = asyncio.create_task(stage.servicers[tracker].keep_time())
+    stage.peer("a")
+    stage.peer("b")
+    await stage.until(lambda: stage.arranged["a"][-1:] == [frozenset("b")])
+    await stage.until(lambda: stage.arranged["b"][-1:] == [frozenset("a")])
+    timekeeper.cancel()
+    await stage.kill(tracker)
+    await stage.until(lambda: stage.arranged["a"][-1] is None and stage.arranged["b"][-1] is None)
+    assert not any(stage.departed.values())
 
 
 async def test_without_any_tracker_a_peer_lives_on(stage: Stage) -> None:

@@ -59,6 +59,7 @@ class Town:
         self.founders = founders
         self.leases: dict[str, Lease] = {}
         self.dials: dict[str, dict[str, str]] = {}
+        self.expects: dict[str, set[str]] = {}
         self.said = 0
 
     def announce(self, peer: str, now_s: float = 0.0, **fields: Any) -> list[str]:
@@ -73,12 +74,13 @@ class Town:
         lease, notices = self.registry.announce(replace(announcement, **fields), now_s)
         self.leases[peer] = lease
         self.dials.setdefault(peer, {})
+        self.expects.setdefault(peer, set())
         self._apply(notices)
         assert notices[0].lease == lease
         return [address.peer for address in notices[0].joined]
 
     def leave(self, peer: str) -> None:
-        del self.dials[peer]
+        del self.dials[peer], self.expects[peer]
         self._apply(self.registry.leave(self.leases.pop(peer)))
 
     def settle(self, now_s: float) -> None:
@@ -88,8 +90,11 @@ class Town:
         for notice in notices:
             assert notice.lease == self.leases[notice.lease.peer]
             dials = self.dials[notice.lease.peer]
+            expects = self.expects[notice.lease.peer]
             for peer in notice.left:
                 dials.pop(peer, None)
+                expects.discard(peer)
+            expects.update(notice.expected)
             dials.update({address.peer: address.target for address in notice.joined})
             self.said += len(notice.left) + len(notice.joined)
 
@@ -123,6 +128,7 @@ def test_the_neighbours_of_who_leaves_are_told_and_nobody_else() -> None:
     told = town.registry.leave(town.leases["c"])
     assert {notice.lease.peer: notice.left for notice in told} == {"b": ("c",), "d": ("c",)}
     assert [notice.joined for notice in told] == [(Address("d", "host:d"),), ()]
+    assert [notice.expected for notice in told] == [(), ("b",)]
 
 
 def test_leaving_is_once(town: Town) -> None:
@@ -211,6 +217,19 @@ def test_what_peers_heard_adds_up_to_the_topology(topology: str, moves: list[int
     graph = town.registry.topology("j")
     assert town.links == (set() if graph is None else graph.edges)
     assert set(town.dials) == (set() if graph is None else set(graph.names))
+    for peer, dials in town.dials.items():
+        assert graph is not None and {*dials, *town.expects[peer]} == set(graph.neighbours(peer))
+
+
+def test_a_tracker_knows_the_whole_job_when_all_had_time_to_come(town: Town) -> None:
+    assert not town.registry.is_whole("j")
+    town.announce("a", now_s=5.0)
+    town.settle(24.0)
+    assert not town.registry.is_whole("j")
+    town.settle(25.0)
+    assert town.registry.is_whole("j")
+    town.announce("b", now_s=30.0)
+    assert town.registry.is_whole("j")
 
 
 def test_in_a_large_swarm_a_newcomer_gets_a_random_subset() -> None:

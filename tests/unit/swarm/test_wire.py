@@ -62,7 +62,7 @@ messages = st.one_of(
     st.builds(msg.Bitfield, keys, st.binary(max_size=40)),
     st.builds(msg.Have, keys, runs),
     st.builds(msg.Final, keys, st.integers(0, 1000), digests),
-    *(st.builds(kind) for kind in (msg.Choke, msg.Unchoke, msg.Alive)),
+    *(st.builds(kind) for kind in (msg.Choke, msg.Unchoke, msg.Alive, msg.Release, msg.Retain)),
     *(st.builds(kind, keys, indices) for kind in (msg.Want, msg.Cancel, msg.Lack)),
     st.builds(msg.Relieve, keys, names, indices),
     st.builds(msg.Load, uint64, uint64),

@@ -56,7 +56,7 @@ def test_a_dead_tracker_says_nothing(stage) -> None:
     a, b = play.add("a"), play.add("b")
     tracker.announce(a)
     play.run(1.0)
-    tracker.alive = False
+    tracker.die()
     tracker.announce(b)
     play.run(1.0)
     assert not introduced(b)
