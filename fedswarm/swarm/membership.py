@@ -15,7 +15,7 @@ from fedswarm.randomness import generator
 from fedswarm.swarm.agenda import Intention
 from fedswarm.swarm.events import LinkUp
 from fedswarm.swarm.instructions import Ban, Dial, HangUp
-from fedswarm.swarm.messages import Acquaintances, Address, Alive, Goodbye
+from fedswarm.swarm.messages import Acquaintances, Address, Alive, Goodbye, Retain
 from fedswarm.swarm.neighbour import Neighbour
 from fedswarm.swarm.pace import Pace
 from fedswarm.swarm.state import State
@@ -116,6 +116,8 @@ class Membership:
         """Says goodbye to everybody."""
         self._leaving = True
         for neighbour in self._state.neighbours.values():
+            if neighbour.released_here:
+                self._state.say(neighbour, Retain())  # or it would take this for the end of the link alone
             self._state.say(neighbour, Goodbye(reason))
             self._state.out.append(HangUp(neighbour.name, reason))
         self._sought.clear()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedswarm.swarm.events import Arranged, Departed, FetchWanted, Introduced, LinkDown
+from fedswarm.swarm.events import Arranged, Departed, FetchWanted, Introduced, Leaving, LinkDown
 from fedswarm.swarm.instructions import CloseDelivery, Dial, HangUp, TookLeave
 from fedswarm.swarm.messages import (
     Acquaintances,
@@ -151,6 +151,14 @@ def test_who_ends_a_link_does_not_leave_the_job():
     out = alone.hear("a", Release(), Goodbye("the topology does without this link"))
     assert done(out, TookLeave) == []
     assert [dial.peer for dial in done([*alone.tell(LinkDown("a", "gone")), *alone.wait(2.0)], Dial)] == ["a"]
+
+
+def test_who_leaves_the_job_says_so_also_on_links_that_it_released():
+    alone = linked("a", "b")
+    wait(alone)
+    assert said(alone.tell(Leaving("done")), "a") == [Retain(), Goodbye("done")]
+    alone = linked("a", "b")
+    assert done(alone.hear("a", Release(), Retain(), Goodbye("done")), TookLeave) == [TookLeave("a")]
 
 
 # ---- reasons of its own ----------------------------------------------------------------------------------------------
