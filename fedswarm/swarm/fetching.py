@@ -8,11 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.errors import WireError
 from fedswarm.randomness import generator
 from fedswarm.swarm.agenda import Intention
 from fedswarm.swarm.bitfield import Bitfield
-from fedswarm.swarm.content import NEVER_S, Content, Fault, Fetch
+from fedswarm.swarm.content import NEVER_S, Content, Fault, Fetch, wanted_chunks
 from fedswarm.swarm.events import FetchWanted, FrameArrived
 from fedswarm.swarm.instructions import Accept, Acknowledge, Completed, Expired, Failed
 from fedswarm.swarm.manifest import Key, Manifest
@@ -55,7 +54,7 @@ class Fetching:
         Raises :class:`WireError` for chunks that do not exist.
         """
         state, manifest = self._state, event.manifest
-        wanted = _wanted(manifest, event.indices)
+        wanted = wanted_chunks(manifest, event.indices)
         content = self.content(manifest)
         deadline_s = NEVER_S if event.deadline_s is None else event.deadline_s
         if not event.swarm:  # nobody to trade with; and sums of several that come in one order are final early
@@ -389,15 +388,3 @@ class Fetching:
             self._seek(publisher, fetch.publisher_target)
         elif fetch.deadline_s == NEVER_S:
             self.publisher_gone(publisher, "is not linked with anybody who answers")
-
-
-def _wanted(manifest: Manifest, indices: tuple[int, ...] | None) -> NDArray[np.bool_]:
-    """One entry a chunk, true for those named; ``None`` names all."""
-    if indices is None:
-        return np.ones(manifest.chunks, dtype=np.bool_)
-    unknown = [index for index in indices if not 0 <= index < manifest.chunks]
-    if unknown:
-        raise WireError(f"chunk {unknown[0]} is wanted of {manifest.key}, which has {manifest.chunks} chunks")
-    wanted = np.zeros(manifest.chunks, dtype=np.bool_)
-    wanted[list(indices)] = True
-    return wanted
