@@ -2,9 +2,13 @@
 
 import pytest
 
+from fedswarm.swarm.chunks import KIB
 from fedswarm.swarm.events import DeliveryLost, Forgotten
 from fedswarm.swarm.instructions import Ban
 from fedswarm.swarm.messages import Have, Interested, Lack, Verdict, Want
+from fedswarm.swarm.simulator.access import Rates
+from fedswarm.swarm.simulator.faults import Fault, Injection
+from fedswarm.swarm.simulator.scenarios import Setting, broadcast
 from fedswarm.swarm.strays import REPEATS_FORGIVEN
 from fedswarm.swarm.uploads import MOST_SENT_AGAIN
 from tests.unit.swarm.lone_peer import LonePeer, Weights, delivered, done, said, verdicts
@@ -118,3 +122,15 @@ def test_a_duty_given_twice_is_passed_on_once():
     assert delivered(alone.frame("source", weights, 0, relay=True), "a") == [0]
     alone.receipt("a", weights, 0)
     assert delivered(alone.frame("source", weights, 0, relay=True), "a") == []
+
+
+def test_streams_that_break_all_the_time_ban_nobody_and_hold_nobody_up():
+    """Every receipt may be lost: the invariants would tell of a ban."""
+    rates, peers = Rates(5e6, 20e6), 6
+    everybody = ("source", *(f"p{number}" for number in range(peers)))
+    plan = [Injection(0.3 * time, Fault.STREAM_RESET, everybody) for time in range(1, 60)]
+    outcome = broadcast(
+        rates, [rates] * peers, chunks=60, chunk_bytes=16 * KIB, setting=Setting(checked=True, plan=plan)
+    )
+    assert outcome.unfinished == 0
+    assert outcome.duplicate_bytes > 0
