@@ -2,11 +2,13 @@
 
 from fedswarm.swarm.instructions import Accept, Ban
 from fedswarm.swarm.messages import (
+    Bitfield,
     Final,
+    Interested,
     Unchoke,
     Verdict,
 )
-from tests.unit.swarm.lone_peer import SOON_S, LonePeer, Weights, asked, done, verdicts
+from tests.unit.swarm.lone_peer import SOON_S, LonePeer, Weights, asked, done, said, verdicts
 
 
 def test_chunks_of_growing_weights_are_asked_for_once_their_publisher_named_the_digest():
@@ -46,3 +48,15 @@ def test_digests_of_chunks_that_do_not_exist_ban_the_publisher_and_harm_nobody()
     assert [ban.peer for ban in done(out, Ban)] == ["source"]
     alone.wait(1.0)
     assert alone.peer._state.contents[weights.key].digests == {}
+
+
+def test_who_fetched_growing_weights_tells_what_it_holds_of_them_and_no_digests():
+    alone, weights = LonePeer(), Weights("source")
+    alone.fetch(weights, growing=True)
+    alone.link("source", "late")
+    alone.hear("source", Unchoke(), Final(weights.key, 1, (weights.digest(1), weights.digest(2))))
+    alone.wait(SOON_S)
+    alone.frame("source", weights, 1)
+    told = alone.hear("late", Interested(weights.key))
+    assert said(told, "late", Bitfield) == [weights.bits([1])]
+    assert said(told, "late", Final) == []
