@@ -106,14 +106,18 @@ class Content:
             return np.zeros(self.manifest.chunks, dtype=np.bool_)
         return np.asarray(self.fetch.wanted & ~self.held.bits)
 
+    @property
+    def verifiable_missing(self) -> NDArray[np.bool_]:
+        """Those of them that can be told right from wrong: of weights that grow, those that the publisher named."""
+        if not self.manifest.grows:
+            return self.missing
+        final = np.zeros(self.manifest.chunks, dtype=np.bool_)
+        final[list(self.digests)] = True
+        return np.asarray(self.missing & final)
+
     def askable(self) -> NDArray[np.bool_]:
         """Chunks wanted, not held, not asked for, and verifiable once they come."""
-        unasked = self.missing & (self.requests == 0)
-        if self.manifest.grows:
-            final = np.zeros(self.manifest.chunks, dtype=np.bool_)
-            final[list(self.digests)] = True
-            unasked &= final
-        return np.asarray(unasked)
+        return np.asarray(self.verifiable_missing & (self.requests == 0))
 
     def verify(self, index: int, payload: bytes | memoryview) -> bool:
         """Whether ``payload`` is chunk ``index`` as its publisher made it."""

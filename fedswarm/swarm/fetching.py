@@ -358,7 +358,7 @@ class Fetching:
         if fetch is None:
             return  # it ended with another one of the same publisher
         starving = state.now_s - fetch.progress_s > state.limits.starvation_s
-        if fetch.swarm and (content.rarity[content.missing] > 0).any():
+        if fetch.swarm and (content.rarity[content.verifiable_missing] > 0).any():
             return
         if fetch.publisher_fault is None:
             self._look_for_publisher(content, fetch, starving)

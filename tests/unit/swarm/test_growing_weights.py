@@ -1,6 +1,7 @@
 """Weights that are fetched while they are made: their publisher names the digests one by one."""
 
-from fedswarm.swarm.instructions import Accept, Ban
+from fedswarm.swarm.events import DialFailed, LinkDown
+from fedswarm.swarm.instructions import Accept, Ban, Failed
 from fedswarm.swarm.messages import (
     Bitfield,
     Final,
@@ -60,3 +61,17 @@ def test_who_fetched_growing_weights_tells_what_it_holds_of_them_and_no_digests(
     told = alone.hear("late", Interested(weights.key))
     assert said(told, "late", Bitfield) == [weights.bits([1])]
     assert said(told, "late", Final) == []
+
+
+def test_a_fetch_fails_without_its_publisher_when_neighbours_hold_only_chunks_whose_digests_it_did_not_name():
+    alone, weights = LonePeer(publisher_attempts=1), Weights("source")
+    alone.fetch(weights, growing=True)
+    alone.holders(weights, "a")
+    alone.link("source")
+    alone.hear("source", Final(weights.key, 0, (weights.digest(0),)))
+    alone.frame("a", weights, 0)
+    alone.tell(LinkDown("source", "reset"))
+    alone.wait(1.0)
+    alone.tell(DialFailed("source", "refused"))
+    out = alone.wait_and_hear(8, "a", message=Unchoke())
+    assert [failed.key for failed in done(out, Failed)] == [weights.key]
