@@ -101,29 +101,28 @@ class Fetching:
             self._state.out.append(Expired(key))
 
     def _end(self, content: Content) -> None:
-        if content.fetch is None:
+        fetch, content.fetch = content.fetch, None
+        if fetch is None:
             return
-        content.fetch = None
         self._requests.take_all_back(content)
         self._state.agenda.cancel(Intention("deadline", content.key))
         for neighbour in self._state.neighbours.values():
             if content.key in neighbour.wanted_there:
                 neighbour.stop_wanting(content.key, self._state.now_s)
                 self._state.say(neighbour, NotInterested(content.key))
+        if not fetch.swarm:
+            self._drop(content)  # nobody is served what was fetched alone
 
     def _drop(self, content: Content) -> None:
-        del self._state.contents[content.key]
+        self._state.contents.pop(content.key, None)
         for neighbour in self._state.neighbours.values():
             neighbour.cancelled = {asked for asked in neighbour.cancelled if asked[0] != content.key}
 
     def _finished(self, content: Content) -> bool:
         if content.missing.any():
             return False
-        fetch = content.fetch
         self._end(content)
         self._state.out.append(Completed(content.key))
-        if fetch is not None and not fetch.swarm:
-            self._drop(content)  # nobody is served what was fetched alone
         return True
 
     # ---- links ----------------------------------------------------------------------------------------------------
@@ -370,8 +369,6 @@ class Fetching:
         reason = f"{content.key}: {lacking} and {fetch.publisher_fault.reason}"
         corrupt = fetch.publisher_fault.corrupt
         self._end(content)
-        if not fetch.swarm:
-            self._drop(content)
         state.out.append(Failed(content.key, reason, corrupt))
 
     def _look_for_publisher(self, content: Content, fetch: Fetch, starving: bool) -> None:

@@ -5,6 +5,7 @@ import pytest
 from fedswarm.swarm.events import DialFailed, Forgotten, LinkDown, Misbehaved
 from fedswarm.swarm.instructions import Accept, Acknowledge, Ban, Completed, Dial, Expired, Failed
 from fedswarm.swarm.messages import (
+    Bitfield,
     Cancel,
     Forget,
     Interested,
@@ -146,6 +147,16 @@ def test_at_its_deadline_a_fetch_ends_with_what_is_there():
     assert said(out, "a", NotInterested) == [NotInterested(weights.key)]
     assert [sorted(cancel.indices) for cancel in said(out, "a", Cancel)] == [[1, 2, 3]]
     assert alone.peer.held(weights.key).count == 1
+
+
+def test_what_was_fetched_from_the_publisher_alone_until_a_deadline_is_not_served():
+    alone, weights = LonePeer(), Weights("source")
+    alone.holders(weights, "source")
+    alone.fetch(weights, swarm=False, deadline_s=1.0)
+    alone.frame("source", weights, 0)
+    assert done(alone.wait(1.5), Expired) == [Expired(weights.key)]
+    alone.link("a")
+    assert said(alone.hear("a", Interested(weights.key)), "a", Bitfield) == []
 
 
 def test_a_fetch_wanted_anew_without_a_deadline_has_none():
