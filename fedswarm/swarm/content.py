@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fedswarm.errors import WireError
 from fedswarm.swarm.bitfield import Bitfield
 from fedswarm.swarm.manifest import Key, Manifest
 
@@ -79,6 +80,8 @@ class Content:
     """Chunks that the publisher gave us to relay to everybody, also to who comes later."""
     digests: dict[int, bytes] = field(default_factory=dict)
     """Of final chunks, where the manifest holds none."""
+    distrusted: set[str] = field(default_factory=set)
+    """Neighbours that sent other bytes of growing weights than their publisher named to us: one of the two lies."""
 
     def __post_init__(self) -> None:
         chunks = self.manifest.chunks
@@ -145,6 +148,18 @@ class Content:
         if was_counted:
             self.discount(peer, counted=False)
         self.members.pop(peer, None)
+
+
+def wanted_chunks(manifest: Manifest, indices: tuple[int, ...] | None) -> NDArray[np.bool_]:
+    """One entry a chunk, true for those named; ``None`` names all; raises :class:`WireError` for others."""
+    if indices is None:
+        return np.ones(manifest.chunks, dtype=np.bool_)
+    unknown = [index for index in indices if not 0 <= index < manifest.chunks]
+    if unknown:
+        raise WireError(f"chunk {unknown[0]} is wanted of {manifest.key}, which has {manifest.chunks} chunks")
+    wanted = np.zeros(manifest.chunks, dtype=np.bool_)
+    wanted[list(indices)] = True
+    return wanted
 
 
 def dense_rank(values: NDArray[np.generic]) -> NDArray[np.float64]:

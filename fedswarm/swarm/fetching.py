@@ -8,11 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fedswarm.errors import WireError
 from fedswarm.randomness import generator
 from fedswarm.swarm.agenda import Intention
 from fedswarm.swarm.bitfield import Bitfield
-from fedswarm.swarm.content import NEVER_S, Content, Fault, Fetch
+from fedswarm.swarm.content import NEVER_S, Content, Fault, Fetch, wanted_chunks
 from fedswarm.swarm.events import FetchWanted, FrameArrived
 from fedswarm.swarm.instructions import Accept, Acknowledge, Completed, Expired, Failed
 from fedswarm.swarm.manifest import Key, Manifest
@@ -54,7 +53,7 @@ class Fetching:
         Raises :class:`WireError` for chunks that do not exist.
         """
         state, manifest = self._state, event.manifest
-        wanted = _wanted(manifest, event.indices)
+        wanted = wanted_chunks(manifest, event.indices)
         content = self.content(manifest)
         deadline_s = NEVER_S if event.deadline_s is None else event.deadline_s
         if not event.swarm:  # nobody to trade with; and sums of several that come in one order are final early
@@ -184,7 +183,7 @@ class Fetching:
 
     def _heard(self, neighbour: Neighbour, key: Key, add: Callable[[Bitfield], NDArray[np.intp]]) -> NDArray[np.intp]:
         content = self._state.contents.get(key)
-        if content is None:
+        if content is None or neighbour.name in content.distrusted:
             return np.zeros(0, dtype=np.intp)
         fresh = add(content.member(neighbour.name))
         if not neighbour.stalled:
@@ -254,6 +253,9 @@ class Fetching:
         if content is not None and asked is not None:
             content.requests[index] -= not asked.released
         verdict = self._judge(content, event)
+        if verdict is None and content is not None and self._may_be_misled(neighbour, content, index):
+            self._distrust(neighbour, content)
+            verdict = Verdict.UNWANTED
         if verdict is None:
             self._ban(neighbour.name, f"sent chunk {index} of {key} with a wrong digest")
             return None
@@ -279,6 +281,18 @@ class Fetching:
         if content.manifest.grows and event.index not in content.digests:
             return Verdict.UNWANTED
         return Verdict.ACCEPTED if content.verify(event.index, event.payload) else None
+
+    @staticmethod
+    def _may_be_misled(neighbour: Neighbour, content: Content, index: int) -> bool:
+        """Whether a wrong chunk need not be its sender's fault: the publisher may have named another digest to it."""
+        exists = 0 <= index < content.manifest.chunks
+        return content.manifest.grows and neighbour.name != content.manifest.publisher and exists
+
+    def _distrust(self, neighbour: Neighbour, content: Content) -> None:
+        """Asks a neighbour for nothing more of these weights."""
+        content.distrusted.add(neighbour.name)
+        self._requests.take_back_from(neighbour, content)
+        content.remove_member(neighbour.name, was_counted=not neighbour.stalled)
 
     def _accept(self, neighbour: Neighbour, content: Content, index: int) -> None:
         fetch, now_s = content.fetch, self._state.now_s
@@ -383,15 +397,3 @@ class Fetching:
             self._seek(publisher, fetch.publisher_target)
         elif fetch.deadline_s == NEVER_S:
             self.publisher_gone(publisher, "is not linked with anybody who answers")
-
-
-def _wanted(manifest: Manifest, indices: tuple[int, ...] | None) -> NDArray[np.bool_]:
-    """One entry a chunk, true for those named; ``None`` names all."""
-    if indices is None:
-        return np.ones(manifest.chunks, dtype=np.bool_)
-    unknown = [index for index in indices if not 0 <= index < manifest.chunks]
-    if unknown:
-        raise WireError(f"chunk {unknown[0]} is wanted of {manifest.key}, which has {manifest.chunks} chunks")
-    wanted = np.zeros(manifest.chunks, dtype=np.bool_)
-    wanted[list(indices)] = True
-    return wanted

@@ -4,6 +4,7 @@ from fedswarm.swarm.events import DialFailed, LinkDown
 from fedswarm.swarm.instructions import Accept, Ban, Failed
 from fedswarm.swarm.messages import (
     Bitfield,
+    Cancel,
     Final,
     Interested,
     Unchoke,
@@ -75,3 +76,28 @@ def test_a_fetch_fails_without_its_publisher_when_neighbours_hold_only_chunks_wh
     alone.tell(DialFailed("source", "refused"))
     out = alone.wait_and_hear(8, "a", message=Unchoke())
     assert [failed.key for failed in done(out, Failed)] == [weights.key]
+
+
+def test_who_sends_other_bytes_than_the_publisher_named_is_asked_for_no_more_of_these_weights_but_not_banned():
+    alone, weights, others = LonePeer(), Weights("source"), Weights("other")
+    alone.fetch(weights, growing=True)
+    alone.holders(weights, "a")
+    alone.link("source")
+    alone.hear("source", Final(weights.key, 0, (weights.digest(1), weights.digest(1), weights.digest(2))))
+    assert sorted(asked(alone.wait(SOON_S), "a")) == [0, 1, 2]
+    out = alone.frame("a", weights, 0)
+    assert (done(out, Ban), verdicts(out)) == ([], [Verdict.UNWANTED])
+    assert [sorted(cancel.indices) for cancel in said(out, "a", Cancel)] == [[1, 2]]
+    alone.hear("a", weights.bits())
+    assert asked(alone.wait(1.0), "a") == []
+    alone.fetch(others)
+    alone.hear("a", others.bits())
+    assert sorted(asked(alone.wait(1.0), "a")) == [0, 1, 2, 3]
+
+
+def test_a_publisher_that_does_not_keep_its_word_is_banned():
+    alone, weights = LonePeer(), Weights("source")
+    alone.fetch(weights, growing=True)
+    alone.link("source")
+    alone.hear("source", Final(weights.key, 0, (weights.digest(1),)))
+    assert [ban.peer for ban in done(alone.frame("source", weights, 0), Ban)] == ["source"]
