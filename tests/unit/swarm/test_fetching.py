@@ -3,7 +3,7 @@
 import pytest
 
 from fedswarm.swarm.events import DialFailed, Forgotten, LinkDown, Misbehaved
-from fedswarm.swarm.instructions import Accept, Acknowledge, Ban, Completed, Dial, Expired, Failed
+from fedswarm.swarm.instructions import Accept, Acknowledge, Ban, Completed, Dial, Expired, Failed, HangUp
 from fedswarm.swarm.messages import (
     Bitfield,
     Cancel,
@@ -245,6 +245,15 @@ def test_a_lost_publisher_is_dialled_again_by_those_who_fetch_from_it_alone():
     alone.link("source")
     alone.fetch(weights, swarm=False, publisher_target="source:7")
     assert done(alone.tell(LinkDown("source", "gone")), Dial) == [Dial("source", "source:7")]
+
+
+def test_a_publisher_found_silent_is_dialled_again_once_its_link_is_ended():
+    """Ending a link ends any attempt to open one: the order decides whether the new dial lives."""
+    alone, weights = LonePeer(), Weights("source")
+    alone.link("source")
+    alone.fetch(weights, swarm=False, publisher_target="source:7")
+    out = alone.wait(10.0)
+    assert done(out, (HangUp, Dial)) == [HangUp("source", "silent for 8 s"), Dial("source", "source:7")]
 
 
 def test_a_publisher_that_forgets_one_round_still_publishes_the_next():
