@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fedswarm.swarm.instructions import Deliver, Instruction, Send
@@ -65,11 +65,13 @@ class FalseHaves:
 
 
 class FalseFinals:
-    """Names wrong digests of weights that grow: of its own now and then, so that each listener hears others; of those
-    that others publish whenever it tells what it holds of them.
+    """Names wrong digests of weights that grow: of its own now and then, so that each listener hears others; of all
+    chunks of those that others publish, final or not, whenever it tells what it holds of them.
+
+    ``growing`` has how many chunks there are of weights that grow.
     """
 
-    def __init__(self, draws: Draws, growing: Collection[Key]) -> None:
+    def __init__(self, draws: Draws, growing: Mapping[Key, int]) -> None:
         self._draws = draws
         self._growing = growing
 
@@ -81,8 +83,8 @@ class FalseFinals:
         match instruction:
             case Send(peer, Final(key, first, digests)):
                 return [Send(peer, Final(key, first, tuple(map(self._altered, digests))))]
-            case Send(peer, Have(key, runs)) if key in self._growing:
-                return [*(Send(peer, Final(key, first, (b"\0" * 32,) * count)) for first, count in runs), instruction]
+            case Send(peer, Have(key)) if key in self._growing:
+                return [Send(peer, Final(key, 0, (bytes(32),) * self._growing[key])), instruction]
             case _:
                 return [instruction]
 

@@ -146,7 +146,7 @@ class Injector:
             Fault.FALSE_HAVES_MUTE: lambda: FalseHaves(chunks.__getitem__, mute=True),
             Fault.MUTE: Mute,
             Fault.FALSE_FINALS: lambda: FalseFinals(
-                self._draws, {one.manifest.key for one in weights if one.manifest.grows}
+                self._draws, {one.manifest.key: one.manifest.chunks for one in weights if one.manifest.grows}
             ),
             Fault.FLOOD: lambda: Flood(
                 self._world.network, self._world.timeline, self._draws, weights[0].manifest, injection.lasts_s

@@ -18,6 +18,7 @@ from fedswarm.swarm.simulator.tracker import RandomRegular
 
 _FAULTS_WITHIN_S = 2.5
 _GROWING_FAULTS_WITHIN_S = 1.2
+_GROWING_FAULTS = (*Fault, Fault.FALSE_FINALS, Fault.FALSE_FINALS)
 _CHUNK_BYTES = 16 * KIB
 
 
@@ -56,7 +57,7 @@ def _soak_growing(seed: int) -> Outcome:
     sizes = {"chunks": len(rates) + draws.below(12), "chunk_bytes": _CHUNK_BYTES}
     patience_s = 60.0 if draws() < 0.7 else draws.between(0.5, 5.0)
     publisher = "p0" if kind < 0.5 else COLLECTOR if kind < 0.75 else SOURCE
-    setting = _setting(seed, draws, len(rates), publisher, tuple(Fault), _GROWING_FAULTS_WITHIN_S)
+    setting = _setting(seed, draws, len(rates), publisher, _GROWING_FAULTS, _GROWING_FAULTS_WITHIN_S)
     if publisher == "p0":
         return all_reduce(rates, setting=setting, patience_s=patience_s, **sizes)
     if publisher == COLLECTOR:
