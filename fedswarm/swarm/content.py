@@ -80,6 +80,8 @@ class Content:
     """Chunks that the publisher gave us to relay to everybody, also to who comes later."""
     digests: dict[int, bytes] = field(default_factory=dict)
     """Of final chunks, where the manifest holds none."""
+    distrusted: set[str] = field(default_factory=set)
+    """Neighbours that sent other bytes of growing weights than their publisher named to us: one of the two lies."""
 
     def __post_init__(self) -> None:
         chunks = self.manifest.chunks
@@ -107,14 +109,18 @@ class Content:
             return np.zeros(self.manifest.chunks, dtype=np.bool_)
         return np.asarray(self.fetch.wanted & ~self.held.bits)
 
+    @property
+    def verifiable_missing(self) -> NDArray[np.bool_]:
+        """Those of them that can be told right from wrong: of weights that grow, those that the publisher named."""
+        if not self.manifest.grows:
+            return self.missing
+        final = np.zeros(self.manifest.chunks, dtype=np.bool_)
+        final[list(self.digests)] = True
+        return np.asarray(self.missing & final)
+
     def askable(self) -> NDArray[np.bool_]:
         """Chunks wanted, not held, not asked for, and verifiable once they come."""
-        unasked = self.missing & (self.requests == 0)
-        if self.manifest.grows:
-            final = np.zeros(self.manifest.chunks, dtype=np.bool_)
-            final[list(self.digests)] = True
-            unasked &= final
-        return np.asarray(unasked)
+        return np.asarray(self.verifiable_missing & (self.requests == 0))
 
     def depends_on(self, peer: str) -> bool:
         """Whether a neighbour is the publisher, or no other one that answers holds some of what is missing."""
@@ -149,6 +155,18 @@ class Content:
         if was_counted:
             self.discount(peer, counted=False)
         self.members.pop(peer, None)
+
+
+def wanted_chunks(manifest: Manifest, indices: tuple[int, ...] | None) -> NDArray[np.bool_]:
+    """One entry a chunk, true for those named; ``None`` names all; raises :class:`WireError` for others."""
+    if indices is None:
+        return np.ones(manifest.chunks, dtype=np.bool_)
+    unknown = [index for index in indices if not 0 <= index < manifest.chunks]
+    if unknown:
+        raise WireError(f"chunk {unknown[0]} is wanted of {manifest.key}, which has {manifest.chunks} chunks")
+    wanted = np.zeros(manifest.chunks, dtype=np.bool_)
+    wanted[list(indices)] = True
+    return wanted
 
 
 def dense_rank(values: NDArray[np.generic]) -> NDArray[np.float64]:

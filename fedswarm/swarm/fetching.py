@@ -101,18 +101,20 @@ class Fetching:
             self._state.out.append(Expired(key))
 
     def _end(self, content: Content) -> None:
-        if content.fetch is None:
+        fetch, content.fetch = content.fetch, None
+        if fetch is None:
             return
-        content.fetch = None
         self._requests.take_all_back(content)
         self._state.agenda.cancel(Intention("deadline", content.key))
         for neighbour in self._state.neighbours.values():
             if content.key in neighbour.wanted_there:
                 neighbour.stop_wanting(content.key, self._state.now_s)
                 self._state.say(neighbour, NotInterested(content.key))
+        if not fetch.swarm:
+            self._drop(content)  # nobody is served what was fetched alone
 
     def _drop(self, content: Content) -> None:
-        del self._state.contents[content.key]
+        self._state.contents.pop(content.key, None)
         for neighbour in self._state.neighbours.values():
             neighbour.cancelled = {asked for asked in neighbour.cancelled if asked[0] != content.key}
             neighbour.forget_repeats(content.key)
@@ -120,11 +122,8 @@ class Fetching:
     def _finished(self, content: Content) -> bool:
         if content.missing.any():
             return False
-        fetch = content.fetch
         self._end(content)
         self._state.out.append(Completed(content.key))
-        if fetch is not None and not fetch.swarm:
-            self._drop(content)  # nobody is served what was fetched alone
         return True
 
     # ---- links ----------------------------------------------------------------------------------------------------
@@ -191,7 +190,7 @@ class Fetching:
 
     def _heard(self, neighbour: Neighbour, key: Key, add: Callable[[Bitfield], NDArray[np.intp]]) -> NDArray[np.intp]:
         content = self._state.contents.get(key)
-        if content is None:
+        if content is None or neighbour.name in content.distrusted:
             return np.zeros(0, dtype=np.intp)
         fresh = add(content.member(neighbour.name))
         if not neighbour.stalled:
@@ -261,6 +260,9 @@ class Fetching:
         if content is not None and asked is not None:
             content.requests[index] -= not asked.released
         verdict = self._judge(content, event)
+        if verdict is None and content is not None and self._may_be_misled(neighbour, content, index):
+            self._distrust(neighbour, content)
+            verdict = Verdict.UNWANTED
         if verdict is None:
             self._ban(neighbour.name, f"sent chunk {index} of {key} with a wrong digest")
             return None
@@ -287,6 +289,18 @@ class Fetching:
         if content.manifest.grows and event.index not in content.digests:
             return Verdict.UNWANTED
         return Verdict.ACCEPTED if content.verify(event.index, event.payload) else None
+
+    @staticmethod
+    def _may_be_misled(neighbour: Neighbour, content: Content, index: int) -> bool:
+        """Whether a wrong chunk need not be its sender's fault: the publisher may have named another digest to it."""
+        exists = 0 <= index < content.manifest.chunks
+        return content.manifest.grows and neighbour.name != content.manifest.publisher and exists
+
+    def _distrust(self, neighbour: Neighbour, content: Content) -> None:
+        """Asks a neighbour for nothing more of these weights."""
+        content.distrusted.add(neighbour.name)
+        self._requests.take_back_from(neighbour, content)
+        content.remove_member(neighbour.name, was_counted=not neighbour.stalled)
 
     def _accept(self, neighbour: Neighbour, content: Content, index: int) -> None:
         fetch, now_s = content.fetch, self._state.now_s
@@ -360,7 +374,7 @@ class Fetching:
         if fetch is None:
             return  # it ended with another one of the same publisher
         starving = state.now_s - fetch.progress_s > state.limits.starvation_s
-        if fetch.swarm and (content.rarity[content.missing] > 0).any():
+        if fetch.swarm and (content.rarity[content.verifiable_missing] > 0).any():
             return
         if fetch.publisher_fault is None:
             self._look_for_publisher(content, fetch, starving)
@@ -372,8 +386,6 @@ class Fetching:
         reason = f"{content.key}: {lacking} and {fetch.publisher_fault.reason}"
         corrupt = fetch.publisher_fault.corrupt
         self._end(content)
-        if not fetch.swarm:
-            self._drop(content)
         state.out.append(Failed(content.key, reason, corrupt))
 
     def _look_for_publisher(self, content: Content, fetch: Fetch, starving: bool) -> None:

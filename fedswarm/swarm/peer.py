@@ -237,8 +237,8 @@ class Peer:
         """Ends links that were found dead or superfluous while something else was done."""
         hang_ups, self._hang_ups = self._hang_ups, []
         for peer, reason in hang_ups:
+            self._state.out += [CloseDelivery(peer), HangUp(peer, reason)]  # first: it would end a new dial, too
             self._link_down(peer)
-            self._state.out += [CloseDelivery(peer), HangUp(peer, reason)]
 
     def _heard_from(self, peer: str) -> Neighbour | None:
         neighbour = self._state.neighbours.get(peer)

@@ -132,11 +132,15 @@ class Requests:
     def take_all_back(self, content: Content) -> None:
         """Nothing more is wanted of these weights."""
         for neighbour in self._state.neighbours.values():
-            indices = [index for key, index in neighbour.asked if key == content.key]
-            for index in indices:
-                self._void(neighbour, content, index)
-            if indices:
-                self._state.say(neighbour, Cancel(content.key, tuple(indices)))
+            self.take_back_from(neighbour, content)
+
+    def take_back_from(self, neighbour: Neighbour, content: Content) -> None:
+        """A neighbour need not send anything of these weights."""
+        indices = [index for key, index in neighbour.asked if key == content.key]
+        for index in indices:
+            self._void(neighbour, content, index)
+        if indices:
+            self._state.say(neighbour, Cancel(content.key, tuple(indices)))
 
     def void_all(self, neighbour: Neighbour) -> None:
         """A neighbour will answer nothing of what it was asked for, or may not."""

@@ -131,9 +131,9 @@ class Serving:
             self._state.say(neighbour, Interested(content.key))
         elif seeding is not None and not seeding.over:
             self._reveal(neighbour.name, content.key, seeding.join(neighbour.name, self._state.now_s))
-        elif content.digests:
+        elif content.manifest.grows and content.manifest.publisher == self._state.me.peer:
             self._tell_digests(neighbour, content)
-        elif content.held.count and not content.manifest.grows:
+        elif content.held.count:
             self._state.say(neighbour, Bitfield(content.key, content.held.packed()))
         self._relay(neighbour, content, sorted(content.duties))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fedswarm.swarm.instructions import Deliver, Instruction, Send
 from fedswarm.swarm.manifest import Key, Manifest
-from fedswarm.swarm.messages import Bitfield, Have, Lack, Message
+from fedswarm.swarm.messages import Bitfield, Final, Have, Lack, Message
 from fedswarm.swarm.simulator.draws import Draws
 from fedswarm.swarm.simulator.host import Frame, Host
 from fedswarm.swarm.simulator.network import Network
@@ -61,6 +61,38 @@ class FalseHaves:
 
     def payload(self, payload: bytes) -> bytes:
         """What it does hold is right."""
+        return payload
+
+
+class FalseFinals:
+    """Names wrong digests of weights that grow: of its own now and then, so that each listener hears others; of all
+    chunks of those that others publish, final or not, whenever it tells what it holds of them.
+
+    ``growing`` has how many chunks there are of weights that grow.
+    """
+
+    def __init__(self, draws: Draws, growing: Mapping[Key, int]) -> None:
+        self._draws = draws
+        self._growing = growing
+
+    def twist(self, host: Host, instructions: list[Instruction]) -> list[Instruction]:
+        """Beside what it says honestly; what it sends is right."""
+        return [told for instruction in instructions for told in self._told(instruction)]
+
+    def _told(self, instruction: Instruction) -> list[Instruction]:
+        match instruction:
+            case Send(peer, Final(key, first, digests)):
+                return [Send(peer, Final(key, first, tuple(map(self._altered, digests))))]
+            case Send(peer, Have(key)) if key in self._growing:
+                return [Send(peer, Final(key, 0, (bytes(32),) * self._growing[key])), instruction]
+            case _:
+                return [instruction]
+
+    def _altered(self, digest: bytes) -> bytes:
+        return bytes([digest[0] ^ 1]) + digest[1:] if self._draws() < 0.5 else digest
+
+    def payload(self, payload: bytes) -> bytes:
+        """Its true bytes."""
         return payload
 
 

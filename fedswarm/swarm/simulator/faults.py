@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf, log
 
-from fedswarm.swarm.simulator.deceit import FalseHaves, Flood, Mute, WrongBytes
+from fedswarm.swarm.simulator.deceit import FalseFinals, FalseHaves, Flood, Mute, WrongBytes
 from fedswarm.swarm.simulator.draws import Draws
 from fedswarm.swarm.simulator.host import Deceit, Host
 from fedswarm.swarm.simulator.world import World
@@ -42,6 +42,8 @@ class Fault(Enum):
     """As before, and requests that it cannot answer are not denied either; for good."""
     MUTE = "mute"
     """It never sends a chunk; for good."""
+    FALSE_FINALS = "false finals"
+    """It names wrong digests of weights that grow, to each peer others; for good."""
     FLOOD = "flood"
     """It sends chunks unasked."""
     TRACKER_DEATH = "tracker death"
@@ -57,10 +59,14 @@ DECEITS = frozenset(
         Fault.FALSE_HAVES,
         Fault.FALSE_HAVES_MUTE,
         Fault.MUTE,
+        Fault.FALSE_FINALS,
         Fault.FLOOD,
     }
 )
 """Faults whose host deserves to be banned."""
+
+EVERYWHERE = tuple(fault for fault in Fault if fault is not Fault.FALSE_FINALS)
+"""Faults that mean something whatever is exchanged; the others need weights that grow."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,9 @@ class Injector:
             Fault.FALSE_HAVES: lambda: FalseHaves(chunks.__getitem__, mute=False),
             Fault.FALSE_HAVES_MUTE: lambda: FalseHaves(chunks.__getitem__, mute=True),
             Fault.MUTE: Mute,
+            Fault.FALSE_FINALS: lambda: FalseFinals(
+                self._draws, {one.manifest.key: one.manifest.chunks for one in weights if one.manifest.grows}
+            ),
             Fault.FLOOD: lambda: Flood(
                 self._world.network, self._world.timeline, self._draws, weights[0].manifest, injection.lasts_s
             ),
@@ -153,7 +162,15 @@ class Injector:
             self._world.timeline.after(injection.lasts_s, action, *arguments)
 
 
-def draw_plan(seed: int, hosts: Sequence[str], publisher: str, *, within_s: float, most: int = 6) -> list[Injection]:
+def draw_plan(
+    seed: int,
+    hosts: Sequence[str],
+    publisher: str,
+    *,
+    within_s: float,
+    most: int = 6,
+    faults: Sequence[Fault] = EVERYWHERE,
+) -> list[Injection]:
     """A few faults in the first ``within_s`` seconds. At most a third of the hosts are hit; the publisher seldom.
 
     Every other fault that can last for good does.
@@ -165,7 +182,7 @@ def draw_plan(seed: int, hosts: Sequence[str], publisher: str, *, within_s: floa
         victims.append(publisher)
     plan = []
     for _ in range(1 + draws.below(most)):
-        fault = list(Fault)[draws.below(len(Fault))]
+        fault = faults[draws.below(len(faults))]
         count = 0 if fault is Fault.TRACKER_DEATH else 1 + draws.below(len(victims)) if fault is Fault.PARTITION else 1
         hit = tuple(sorted({victims[draws.below(len(victims))] for _ in range(count)}))
         for_good = fault not in _PASSING and draws() < 0.5

@@ -146,6 +146,7 @@ class Host:
         self.traffic = Traffic()
         self.deceit: Deceit | None = None
         self.on_offer: Callable[[Host, Manifest], None] | None = None
+        self.on_accept: Callable[[Host, Key, int, bytes], None] | None = None
         self.on_end: Callable[[Host, Completed | Expired | Failed], None] | None = None
         self._network = network
         self._timeline = timeline
@@ -258,7 +259,9 @@ class Host:
                     self._network.receipt(self.ends[peer], stream, Receipt(key, index, verdict))
             case Accept(key, index):
                 assert isinstance(event, FrameArrived)
-                self.chunks.setdefault(key, {})[index] = bytes(event.payload)
+                self.chunks.setdefault(key, {})[index] = payload = bytes(event.payload)
+                if self.on_accept is not None:
+                    self.on_accept(self, key, index, payload)
             case Dial(peer, _):
                 self._network.dial(self, peer)
             case HangUp(peer, reason) | Ban(peer, reason):

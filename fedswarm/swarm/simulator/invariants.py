@@ -3,27 +3,31 @@
 At every instant, for each host:
 
 1.  Nothing is said or sent to a peer that it is not linked with, or has banned; nobody banned is dialled.
-2.  A chunk is accepted once, if it is wanted, and only with its true bytes.
+2.  A chunk is accepted once, if it is wanted, and only with its true bytes. Of weights that grow, only with the digest
+    that their publisher itself named first: nobody else names any, and nothing is asked for before.
 3.  Each frame of a linked peer gets exactly one receipt, unless the link ends over it.
-4.  It announces and sends only what it holds.
+4.  It announces and sends only what it holds, and nothing that it fetched from a publisher alone.
 5.  It asks only those who do not choke it, only for what it lacks, and for no more at a time than its limits say.
 6.  Whom it chokes it sends nothing but what is its duty: what it pushes or owns.
 7.  No more is under way than its limits say.
 8.  It bans only those who did something wrong.
 9.  A fetch ends once: complete when it is, expired when its deadline is there, failed when nobody honest it is linked
-    with, and has been for a while, holds a missing chunk.
+    with, and has been for a while, holds a missing chunk that it may be asked for.
 
 At the end:
 
 10. Every fetch of a living host has ended, unless it lies: then others rightly keep away from it.
-11. Bytes add up: all that arrived was sent.
+11. Every application of such a host has ended well.
+12. Bytes add up: all that arrived was sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from fedswarm.swarm.events import Event, FrameArrived, Receipted, Received, Tick
+from blake3 import blake3
+
+from fedswarm.swarm.events import Event, FetchWanted, FrameArrived, Receipted, Received, Tick
 from fedswarm.swarm.instructions import (
     Accept,
     Acknowledge,
@@ -39,7 +43,7 @@ from fedswarm.swarm.instructions import (
 )
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key
-from fedswarm.swarm.messages import Alive, Bitfield, Have, Want
+from fedswarm.swarm.messages import Alive, Bitfield, Final, Have, Want
 from fedswarm.swarm.simulator.host import Host
 from fedswarm.swarm.simulator.ledger import Ledger, Relation
 from fedswarm.swarm.simulator.story import Story, key_of
@@ -102,7 +106,7 @@ class Invariants:
                     return f"speaks to {peer}, which it {'banned' if peer in ledger.banned else 'is not linked with'}"
                 if isinstance(instruction, Deliver):
                     return self._delivery_fault(host, ledger, relation, instruction, now_s)
-                return self._speech_fault(ledger, relation, instruction)
+                return self._speech_fault(host, ledger, relation, instruction)
             case Dial(peer):
                 return f"dials {peer}, which it banned" if peer in ledger.banned else None
             case Ban(peer):
@@ -114,7 +118,7 @@ class Invariants:
             case _:
                 return None
 
-    def _speech_fault(self, ledger: Ledger, relation: Relation, said: Send) -> str | None:
+    def _speech_fault(self, host: Host, ledger: Ledger, relation: Relation, said: Send) -> str | None:
         match said.message:
             case Want(key, indices):
                 held = ledger.held.get(key, {})
@@ -124,6 +128,8 @@ class Invariants:
                     return f"asks {said.peer}, which chokes it"
                 if any(index in held for index in indices):
                     return "asks for what it holds"
+                if ledger.fetching[key].manifest.grows and not ledger.named.get(key, {}).keys() >= set(indices):
+                    return "asks for a chunk whose digest its publisher did not name"
                 return self._pipeline_fault(ledger, relation, key, indices)
             case Have(key, runs):
                 held = ledger.held.get(key, {})
@@ -133,6 +139,19 @@ class Invariants:
                 held = ledger.held.get(key, {})
                 told = [i for i in range(8 * len(bits)) if bits[i // 8] >> i % 8 & 1]
                 return None if all(i in held for i in told) else "tells of chunks it does not hold"
+            case Final(key, first, digests):
+                return self._naming_fault(host, ledger, key, first, digests)
+        return None
+
+    def _naming_fault(self, host: Host, ledger: Ledger, key: Key, first: int, digests: tuple[bytes, ...]) -> str | None:
+        if host.name != key.publisher:
+            return f"names digests of {key}, which it does not publish"
+        weights, held = self._seen.weights[key], ledger.held.get(key, {})
+        for index, digest in enumerate(digests, first):
+            if index not in held:
+                return f"names the digest of chunk {index}, which is not final"
+            if digest != blake3(weights.chunk(index)).digest():
+                return f"names a wrong digest of chunk {index}"
         return None
 
     def _pipeline_fault(self, ledger: Ledger, relation: Relation, key: Key, indices: tuple[int, ...]) -> str | None:
@@ -180,8 +199,13 @@ class Invariants:
         if accepted.index in ledger.held[accepted.key]:
             return "accepts a chunk that it holds"
         weights = self._seen.weights[accepted.key]
-        true = weights.data.data.cast("B")[weights.manifest.range(accepted.index)]
-        return None if event.payload == true else f"accepts wrong bytes of {event.peer}"
+        if weights.manifest.grows:
+            named = ledger.named.get(accepted.key, {}).get(accepted.index)
+            if named is None:
+                return "accepts a chunk whose digest its publisher did not name"
+            if blake3(event.payload).digest() != named:
+                return f"accepts other bytes of {event.peer} than the publisher named"
+        return None if event.payload == weights.chunk(accepted.index) else f"accepts wrong bytes of {event.peer}"
 
     # ---- receipts -------------------------------------------------------------------------------------------------
 
@@ -205,7 +229,7 @@ class Invariants:
     def _ending_fault(
         self, host: Host, ledger: Ledger, ending: Completed | Expired | Failed, now_s: float
     ) -> str | None:
-        fetch = ledger.fetching.pop(ending.key, None)
+        fetch = ledger.fetching.get(ending.key)
         if fetch is None:
             return "ends a fetch that does not go on"
         wanted = range(fetch.manifest.chunks) if fetch.indices is None else fetch.indices
@@ -218,24 +242,29 @@ class Invariants:
             case Failed() if not missing:
                 return "fails with everything in place"
             case Failed():
-                return self._failure_fault(host, ledger, ending, missing, now_s)
+                return self._failure_fault(host, ledger, fetch, ending, missing, now_s)
         return None
 
     def _failure_fault(
-        self, host: Host, ledger: Ledger, ending: Failed, missing: list[int], now_s: float
+        self, host: Host, ledger: Ledger, fetch: FetchWanted, ending: Failed, missing: list[int], now_s: float
     ) -> str | None:
-        fetch_publisher = self._seen.weights[ending.key].manifest.publisher
-        if ending.corrupt and fetch_publisher not in self.culprits:
-            return f"blames {fetch_publisher}, which sent nothing wrong"
+        publisher = fetch.manifest.publisher
+        if ending.corrupt and publisher not in self.culprits:
+            return f"blames {publisher}, which sent nothing wrong"
         if host.name in self.culprits:
             return None
         long_ago_s = now_s - self._limits.starvation_s
+        named = {} if publisher in self.culprits else ledger.named.get(ending.key, {})
+        verifiable = [index for index in missing if index in named or not fetch.manifest.grows]
         for peer, relation in ledger.relations.items():
             other = self._seen.hosts[peer]
             if relation.since_s > long_ago_s or peer in self.culprits or not self._sound(host, other):
                 continue
+            if not fetch.swarm and peer != publisher:
+                continue
             held = self._ledgers[other].held.get(ending.key, {})
-            if any(held.get(index, now_s) < long_ago_s for index in missing):
+            due = missing if peer == publisher else verifiable
+            if any(held.get(index, now_s) < long_ago_s for index in due):
                 return f"fails although {peer} holds a missing chunk"
         return None
 
@@ -251,6 +280,10 @@ class Invariants:
             if fetch.is_open and fetch.host.name not in self.culprits:
                 story = self.story.about(fetch.host.name, key=fetch.key)
                 raise BreachError(f"{fetch.host.name} still fetches {fetch.key} at {self._now_s:.3f} s\n{story}")
+        for application in self._seen.applications:
+            name = application.host.name
+            if application.host.alive and name not in self.culprits and (fault := application.fault()):
+                raise BreachError(f"{name} {fault} at {self._now_s:.3f} s\n{self.story.about(name)}")
         sent = sum(traffic.frame_bytes - traffic.void_bytes for traffic in self._seen.traffic)
         received = sum(sum(traffic.payload_bytes.values()) for traffic in self._seen.traffic)
         if received > sent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fedswarm.swarm.events import (
+    BecameFinal,
     DeliveryLost,
     Event,
     FetchWanted,
@@ -17,9 +18,20 @@ from fedswarm.swarm.events import (
     Received,
     Spreading,
 )
-from fedswarm.swarm.instructions import Accept, Ban, CloseDelivery, Deliver, HangUp, Instruction, Send
+from fedswarm.swarm.instructions import (
+    Accept,
+    Ban,
+    CloseDelivery,
+    Completed,
+    Deliver,
+    Expired,
+    Failed,
+    HangUp,
+    Instruction,
+    Send,
+)
 from fedswarm.swarm.manifest import Key
-from fedswarm.swarm.messages import Cancel, Choke, Lack, Unchoke, Want
+from fedswarm.swarm.messages import Cancel, Choke, Final, Lack, Unchoke, Want
 
 Chunk = tuple[Key, int]
 
@@ -59,6 +71,8 @@ class Ledger:
     """Weights that this host spreads by relay push."""
     owned: set[Chunk] = field(default_factory=set)
     """Chunks that are this host's to pass on."""
+    named: dict[Key, dict[int, bytes]] = field(default_factory=dict)
+    """Digests of final chunks, as the publisher of growing weights named them first."""
 
     def note_event(self, event: Event, now_s: float) -> None:
         """Takes in what the machine is told."""
@@ -67,6 +81,9 @@ class Ledger:
                 self.relations[hello.address.peer] = Relation(now_s)
             case LinkDown(peer):
                 self.relations.pop(peer, None)
+            case Received(peer, Final(key, first, digests)) if peer in self.relations:
+                if peer == key.publisher and key in self.held:
+                    self._note_named(key, first, digests)
             case Received(peer, message) if peer in self.relations:
                 self._note_said(self.relations[peer], message)
             case FrameArrived(peer, key, index) if peer in self.relations:
@@ -81,6 +98,10 @@ class Ledger:
                 relation = self.relations[peer]
                 relation.again.update(relation.flying)
                 relation.flying.clear()
+            case Published(manifest) if manifest.grows:
+                self.held.setdefault(manifest.key, {})
+            case BecameFinal(key, index):
+                self.held[key][index] = now_s
             case Published(manifest, spreading):
                 self.held[manifest.key] = dict.fromkeys(range(manifest.chunks), now_s)
                 if spreading is Spreading.PUSH:
@@ -90,7 +111,16 @@ class Ledger:
                 self.held.setdefault(manifest.key, {})
             case Forgotten(key):
                 self.fetching.pop(key, None)
-                self.held.pop(key, None)
+                self._drop(key)
+
+    def _note_named(self, key: Key, first: int, digests: tuple[bytes, ...]) -> None:
+        named = self.named.setdefault(key, {})
+        for index, digest in enumerate(digests, first):
+            named.setdefault(index, digest)
+
+    def _drop(self, key: Key) -> None:
+        self.held.pop(key, None)
+        self.named.pop(key, None)
 
     @staticmethod
     def _note_said(relation: Relation, message: object) -> None:
@@ -125,6 +155,9 @@ class Ledger:
                 relation.again.discard((key, index))
             case Accept(key, index):
                 self.held[key][index] = now_s
+            case Completed(key) | Expired(key) | Failed(key):
+                if not self.fetching.pop(key).swarm:
+                    self._drop(key)  # nobody is served what was fetched from its publisher alone
             case CloseDelivery(peer) if peer in self.relations:
                 self.relations[peer].flying.clear()
             case HangUp(peer):

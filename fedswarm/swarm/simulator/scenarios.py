@@ -1,4 +1,4 @@
-"""Ready-made swarms of real peers: one to many, many to many, and somebody who comes late."""
+"""Ready-made swarms of real peers: one to many, also while it is being made, many to many, and somebody who is late."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fedswarm.swarm.simulator.invariants import Invariants
 from fedswarm.swarm.simulator.outcome import Outcome, outcome_of
 from fedswarm.swarm.simulator.story import Story
 from fedswarm.swarm.simulator.tracker import Overlay
-from fedswarm.swarm.simulator.world import JOB, Role, Weights, World, random_weights
+from fedswarm.swarm.simulator.world import JOB, Role, Weights, World, growing_weights, random_weights
 from fedswarm.swarm.uplink import KnownUplink
 
 SOURCE = "source"
@@ -121,7 +121,7 @@ def broadcast(
     swarm = Swarm(setting)
     weights = random_weights(SOURCE, chunks, chunk_bytes, seed=setting.seed)
     swarm.add(SOURCE, source, swarm.publisher(weights, spreading))
-    swarm.add_all(_named(peers), swarm.fetcher(weights.manifest, deadline_s=deadline_s))
+    swarm.add_all(named(peers), swarm.fetcher(weights.manifest, deadline_s=deadline_s))
     return swarm.run()
 
 
@@ -141,15 +141,53 @@ def late_join(
     weights = random_weights(SOURCE, chunks, chunk_bytes, seed=setting.seed)
     swarm.add(SOURCE, source, swarm.publisher(weights, spreading))
     fetch = swarm.fetcher(weights.manifest)
-    swarm.add_all(_named(peers), fetch)
+    swarm.add_all(named(peers), fetch)
     swarm.add("late", late, fetch, at_s)
     return swarm.run()
+
+
+def growing_broadcast(
+    source: Rates,
+    peers: Sequence[Rates],
+    *,
+    chunks: int,
+    chunk_bytes: int,
+    chunk_every_s: float,
+    setting: Setting = Setting(),
+    deadline_s: float | None = None,
+) -> Outcome:
+    """``source`` makes one chunk every ``chunk_every_s`` seconds, in order, ``peers`` (p0, p1, ...) fetch meanwhile.
+
+    All are linked with ``source``, which alone can name digests.
+    """
+    swarm = Swarm(setting)
+    weights = growing_weights(SOURCE, chunks, chunk_bytes, seed=setting.seed)
+    swarm.add(SOURCE, source, _maker(swarm, weights, chunk_every_s))
+    event = FetchWanted(weights.manifest, f"{SOURCE}:1", swarm=True, deadline_s=deadline_s)
+    swarm.add_all(named(peers), lambda host: swarm.world.fetch(host, event))
+    return swarm.run()
+
+
+def _maker(swarm: Swarm, weights: Weights, chunk_every_s: float) -> Role:
+    """The role of publishing weights while they are made, anew whenever the host comes."""
+    world, manifest = swarm.world, weights.manifest
+    world.weights[manifest.key] = weights
+
+    def begin(host: Host) -> None:
+        world.grow(host, weights)
+        for index in range(manifest.chunks):
+            payload = weights.chunk(index)
+            world.timeline.after(
+                index * chunk_every_s, world.soon, host, world.finish, host, manifest.key, index, payload
+            )
+
+    return begin
 
 
 def all_to_all(peers: Sequence[Rates], *, chunks: int, chunk_bytes: int, setting: Setting = Setting()) -> Outcome:
     """Each peer publishes weights of its own and fetches those of all others, as it hears of them."""
     swarm = Swarm(setting)
-    for number, (name, rates) in enumerate(_named(peers)):
+    for number, (name, rates) in enumerate(named(peers)):
         weights = random_weights(name, chunks, chunk_bytes, seed=setting.seed)
         role = _publish_and_fetch_offers(swarm, swarm.publisher(weights, Spreading.SEED, offer=True))
         swarm.add(name, rates, role, setting.come_within_s * number / len(peers))
@@ -168,5 +206,6 @@ def _publish_and_fetch_offers(swarm: Swarm, publish: Role) -> Role:
     return begin
 
 
-def _named(peers: Sequence[Rates]) -> list[tuple[str, Rates]]:
+def named(peers: Sequence[Rates]) -> list[tuple[str, Rates]]:
+    """Peers with their names: p0, p1, ..."""
     return [(f"p{number}", rates) for number, rates in enumerate(peers)]

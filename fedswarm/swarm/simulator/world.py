@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from fedswarm.randomness import generator
-from fedswarm.swarm.events import FetchWanted, Leaving, Published, Spreading
+from fedswarm.swarm.events import BecameFinal, FetchWanted, Forgotten, Leaving, Published, Spreading
 from fedswarm.swarm.instructions import Completed, Expired, Failed
-from fedswarm.swarm.manifest import Key, Manifest, build_manifest
+from fedswarm.swarm.manifest import Key, Manifest, build_manifest, growing_manifest
 from fedswarm.swarm.messages import Address
 from fedswarm.swarm.simulator.access import Rates
 from fedswarm.swarm.simulator.conditions import Conditions
@@ -23,19 +24,37 @@ from fedswarm.swarm.simulator.tracker import Everyone, Overlay, Tracker
 
 JOB = "simulated"
 
-Role = Callable[[Host], None]
+Role = Callable[[Host], object]
 """What a host does when it comes, and again whenever it comes back: publish, fetch, or nothing."""
 
 MakeMachine = Callable[[Address, Rates], Machine]
 """A new state machine for who comes with which rates."""
 
 
+Sink = Callable[[int, bytes], None]
+"""Takes the index and the bytes of a verified chunk."""
+
+
+class Application(Protocol):
+    """What runs on one host, on top of its peer, for as long as the host lives."""
+
+    host: Host
+
+    def fault(self) -> str | None:
+        """What is wrong with how it ended, as far as it is known when nothing more is to happen."""
+        ...
+
+
 @dataclass(frozen=True)
 class Weights:
-    """Somebody's weights: what they are made of, and their true bytes."""
+    """Somebody's weights: what they are made of, and their true bytes, also of those that are still to be made."""
 
     manifest: Manifest
     data: NDArray[Any]
+
+    def chunk(self, index: int) -> bytes:
+        """The true bytes of a chunk."""
+        return bytes(self.data.data.cast("B")[self.manifest.range(index)])
 
 
 def random_weights(publisher: str, chunks: int, chunk_bytes: int, *, seed: int, round_index: int = 0) -> Weights:
@@ -48,13 +67,28 @@ def random_weights(publisher: str, chunks: int, chunk_bytes: int, *, seed: int, 
     return Weights(manifest, data)
 
 
+def growing_weights(publisher: str, chunks: int, chunk_bytes: int, *, seed: int) -> Weights:
+    """The same, to be published while they are made."""
+    data = random_weights(publisher, chunks, chunk_bytes, seed=seed).data
+    manifest = growing_manifest(
+        len(data), "float32", job=JOB, round_index=0, source=publisher, schema_hash="00", chunk_bytes=chunk_bytes
+    )
+    return Weights(manifest, data)
+
+
 @dataclass
 class Fetch:
-    """What became of one fetch of one host; it ends without ``ending`` when its host does."""
+    """What became of one fetch of one host; it ends without ``ending`` when its host does, or gives it up.
+
+    ``sink`` takes each chunk as it comes; ``then`` is called once it ended, unless the host did.
+    """
 
     host: Host
     event: FetchWanted
     began_s: float
+    sink: Sink | None = None
+    then: Callable[[Fetch], None] | None = None
+    given_up: bool = False
     ending: Completed | Expired | Failed | None = None
     ended_s: float | None = None
 
@@ -66,7 +100,7 @@ class Fetch:
     @property
     def is_open(self) -> bool:
         """Whether it goes on."""
-        return self.ending is None and self.host.alive
+        return self.ending is None and not self.given_up and self.host.alive
 
 
 class World:
@@ -97,6 +131,7 @@ class World:
         self.tracker = Tracker(self.timeline, overlay or Everyone(), lease_s=lease_s)
         self.weights: dict[Key, Weights] = {}
         self.fetches: list[Fetch] = []
+        self.applications: list[Application] = []
         self.traffic: list[Traffic] = []
         """Of all hosts that ever came."""
         self._make = make
@@ -104,6 +139,8 @@ class World:
         self._sites: dict[str, tuple[Rates, Role, int]] = {}
         self._open: dict[tuple[Host, Key], Fetch] = {}
         self._busy_until_s = 0.0
+        self._soon = 0
+        self._until_thaw: dict[Host, list[tuple[Callable[..., object], tuple[Any, ...]]]] = {}
 
     # ---- coming and going -----------------------------------------------------------------------------------------
 
@@ -134,7 +171,7 @@ class World:
             uplink_bps=uplink_bps,
             observers=self._observers,
         )
-        host.on_end = self._ended
+        host.on_accept, host.on_end = self._accepted, self._ended
         self.network.hosts[name] = host
         self.traffic.append(host.traffic)
         role(host)
@@ -167,10 +204,13 @@ class World:
         host = self.hosts[name]
         if host.alive:
             host.thaw()
+            for action, arguments in self._until_thaw.pop(host, []):
+                self.soon(host, action, *arguments)
             self.tracker.announce(host)
 
     def _bury(self, host: Host, life: Life) -> None:
         host.end(life)
+        self._until_thaw.pop(host, None)
         for where in [where for where in self._open if where[0] is host]:
             del self._open[where]
         self._look()
@@ -183,20 +223,65 @@ class World:
         host.hold(weights.manifest, weights.data)
         host.tell(Published(weights.manifest, spreading, offer))
 
-    def fetch(self, host: Host, event: FetchWanted) -> None:
+    def grow(self, host: Host, weights: Weights) -> None:
+        """A host announces weights that it is still making; :meth:`finish` makes them."""
+        self.weights[weights.manifest.key] = weights
+        host.chunks[weights.manifest.key] = {}
+        host.tell(Published(weights.manifest, Spreading.ANSWER, False))
+
+    def finish(self, host: Host, key: Key, index: int, payload: bytes) -> None:
+        """A chunk of growing weights is final."""
+        host.chunks[key][index] = payload
+        host.tell(BecameFinal(key, index, blake3(payload).digest()))
+
+    def fetch(
+        self, host: Host, event: FetchWanted, sink: Sink | None = None, then: Callable[[Fetch], None] | None = None
+    ) -> Fetch:
         """A host wants these weights from now on."""
-        fetch = Fetch(host, event, self.timeline.now_s)
+        fetch = Fetch(host, event, self.timeline.now_s, sink, then)
         self.fetches.append(fetch)
         self._open[host, fetch.key] = fetch
         host.tell(event)
+        return fetch
+
+    def give_up(self, fetch: Fetch) -> None:
+        """A host does not want these weights any more, if it still does."""
+        if self._open.get((fetch.host, fetch.key)) is fetch:
+            del self._open[fetch.host, fetch.key]
+            fetch.given_up, fetch.ended_s = True, self.timeline.now_s
+            fetch.host.tell(Forgotten(fetch.key))
+            self._tell_end(fetch)
+
+    def _accepted(self, host: Host, key: Key, index: int, payload: bytes) -> None:
+        fetch = self._open.get((host, key))
+        if fetch is not None and fetch.sink is not None:
+            fetch.sink(index, payload)
 
     def _ended(self, host: Host, ending: Completed | Expired | Failed) -> None:
         fetch = self._open.pop((host, ending.key), None)
         if fetch is not None:
             fetch.ending, fetch.ended_s = ending, self.timeline.now_s
-            self._look()
+            self._tell_end(fetch)
+
+    def _tell_end(self, fetch: Fetch) -> None:
+        if fetch.then is not None:
+            self.soon(fetch.host, fetch.then, fetch)
+        self._look()
 
     # ---- time -----------------------------------------------------------------------------------------------------
+
+    def soon(self, host: Host, action: Callable[..., object], *arguments: Any) -> None:
+        """What an application does once its host's machine is through with what happens now, unless the host ends."""
+        self._soon += 1
+        self.timeline.after(0.0, self._act, host, action, arguments)
+
+    def _act(self, host: Host, action: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        self._soon -= 1
+        if host.running:
+            action(*arguments)
+        elif host.alive:
+            self._until_thaw.setdefault(host, []).append((action, arguments))
+        self._look()
 
     def busy_until(self, when_s: float) -> None:
         """A run does not end before this instant: something is arranged for it."""
@@ -208,5 +293,5 @@ class World:
         self.timeline.run(until_s)
 
     def _look(self) -> None:
-        if not self._open and self.timeline.now_s >= self._busy_until_s:
+        if not (self._open or self._soon or self._until_thaw) and self.timeline.now_s >= self._busy_until_s:
             self.timeline.stop()

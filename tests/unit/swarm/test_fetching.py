@@ -3,8 +3,9 @@
 import pytest
 
 from fedswarm.swarm.events import DialFailed, Forgotten, LinkDown, Misbehaved
-from fedswarm.swarm.instructions import Accept, Acknowledge, Ban, Completed, Dial, Expired, Failed
+from fedswarm.swarm.instructions import Accept, Acknowledge, Ban, Completed, Dial, Expired, Failed, HangUp
 from fedswarm.swarm.messages import (
+    Bitfield,
     Cancel,
     Forget,
     Interested,
@@ -148,6 +149,16 @@ def test_at_its_deadline_a_fetch_ends_with_what_is_there():
     assert alone.peer.held(weights.key).count == 1
 
 
+def test_what_was_fetched_from_the_publisher_alone_until_a_deadline_is_not_served():
+    alone, weights = LonePeer(), Weights("source")
+    alone.holders(weights, "source")
+    alone.fetch(weights, swarm=False, deadline_s=1.0)
+    alone.frame("source", weights, 0)
+    assert done(alone.wait(1.5), Expired) == [Expired(weights.key)]
+    alone.link("a")
+    assert said(alone.hear("a", Interested(weights.key)), "a", Bitfield) == []
+
+
 def test_a_fetch_wanted_anew_without_a_deadline_has_none():
     alone, weights = LonePeer(), Weights()
     alone.link("a")
@@ -234,6 +245,15 @@ def test_a_lost_publisher_is_dialled_again_by_those_who_fetch_from_it_alone():
     alone.link("source")
     alone.fetch(weights, swarm=False, publisher_target="source:7")
     assert done(alone.tell(LinkDown("source", "gone")), Dial) == [Dial("source", "source:7")]
+
+
+def test_a_publisher_found_silent_is_dialled_again_once_its_link_is_ended():
+    """Ending a link ends any attempt to open one: the order decides whether the new dial lives."""
+    alone, weights = LonePeer(), Weights("source")
+    alone.link("source")
+    alone.fetch(weights, swarm=False, publisher_target="source:7")
+    out = alone.wait(10.0)
+    assert done(out, (HangUp, Dial)) == [HangUp("source", "silent for 8 s"), Dial("source", "source:7")]
 
 
 def test_a_publisher_that_forgets_one_round_still_publishes_the_next():

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from fedswarm.swarm.chunks import KIB
 from fedswarm.swarm.events import DeliveryLost, FetchWanted, FrameArrived, Introduced, LinkDown, Received, Spreading
 from fedswarm.swarm.instructions import Deliver, Send
-from fedswarm.swarm.messages import Bitfield, Have, Lack
+from fedswarm.swarm.messages import Bitfield, Final, Have, Lack
 from fedswarm.swarm.simulator.access import Rates
 from fedswarm.swarm.simulator.faults import Fault, Injection, Injector, draw_churn, draw_plan
-from fedswarm.swarm.simulator.world import World, random_weights
+from fedswarm.swarm.simulator.world import World, growing_weights, random_weights
 
 CHUNKS = 11
 WEIGHTS = random_weights("a", CHUNKS, 16 * KIB, seed=1)
@@ -169,7 +169,7 @@ def test_a_drawn_plan_hits_a_third_and_seldom_the_publisher(seed: int) -> None:
 
 def test_plans_of_many_seeds_have_every_fault() -> None:
     names = ["source", *(f"p{number}" for number in range(8))]
-    plans = [draw_plan(seed, names, "source", within_s=2.0) for seed in range(200)]
+    plans = [draw_plan(seed, names, "source", within_s=2.0, faults=tuple(Fault)) for seed in range(200)]
     assert {injection.fault for plan in plans for injection in plan} == set(Fault)
 
 
@@ -179,3 +179,18 @@ def test_churn_takes_its_share_a_minute() -> None:
     assert len(plan) == pytest.approx(1000, rel=0.1)
     assert {injection.fault for injection in plan} == {Fault.CRASH, Fault.LEAVE}
     assert all(one.at_s <= other.at_s for one, other in pairwise(plan))
+
+
+def test_false_finals_name_wrong_digests_of_ones_own_and_of_others_weights(puppet) -> None:
+    trial, growing = Trial(puppet), growing_weights("c", 4, 16 * KIB, seed=1).manifest
+    trial.world.weights[growing.key] = growing_weights("c", 4, 16 * KIB, seed=1)
+    trial.inject(Fault.FALSE_FINALS, "a")
+    said = Final(KEY, 0, (bytes(32),) * 40)
+    trial.say("a", Send("b", said), Send("b", Have(growing.key, ((1, 2),))), Send("b", Have(KEY, ((0, 1),))))
+    trial.run(0.5)
+    heard = [event.message for event in trial.hosts["b"].machine.events(Received)]
+    own, others, *honest = heard
+    assert {bytes(32), b"\1" + bytes(31)} == set(own.digests)
+    assert (others.key, others.first, len(others.digests)) == (growing.key, 0, 4)
+    assert honest == [Have(growing.key, ((1, 2),)), Have(KEY, ((0, 1),))]
+    assert trial.injector.culprits == {"a"}

@@ -9,7 +9,7 @@ from fedswarm.swarm.chunks import KIB
 from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.simulator.access import Rates
 from fedswarm.swarm.simulator.faults import Fault, Injection
-from fedswarm.swarm.simulator.scenarios import Setting, Swarm, all_to_all, broadcast, late_join
+from fedswarm.swarm.simulator.scenarios import Setting, Swarm, all_to_all, broadcast, growing_broadcast, late_join
 from fedswarm.swarm.simulator.tracker import RandomRegular
 from fedswarm.swarm.simulator.world import random_weights
 
@@ -36,6 +36,24 @@ def test_a_late_peer_gets_everything_too() -> None:
     assert len(outcome.completed_s) == 5
     assert outcome.completed_s["late"] > 2.0
     assert outcome.took_s["late"] == pytest.approx(outcome.completed_s["late"] - 2.0)
+
+
+def test_weights_travel_while_they_are_made() -> None:
+    bound_s = broadcast_s(CHUNKS * CHUNK_BYTES - 12, SOURCE.up_bps, Links.alike(6, PEER.up_bps, PEER.down_bps))
+    made_s = 2 * bound_s
+    outcome = growing_broadcast(
+        SOURCE, [PEER] * 6, chunks=CHUNKS, chunk_bytes=CHUNK_BYTES, chunk_every_s=made_s / CHUNKS, setting=CHECKED
+    )
+    assert len(outcome.completed_s) == 6
+    assert made_s < outcome.last_s < 2 * made_s
+
+
+def test_a_maker_of_weights_that_dies_and_comes_back_makes_them_again() -> None:
+    setting = Setting(checked=True, plan=[Injection(0.3, Fault.CRASH, ("source",), 1.0)])
+    outcome = growing_broadcast(
+        SOURCE, [PEER] * 6, chunks=CHUNKS, chunk_bytes=CHUNK_BYTES, chunk_every_s=0.01, setting=setting
+    )
+    assert len(outcome.completed_s) == 6
 
 
 def test_all_get_the_weights_of_all_by_offers_along_the_overlay() -> None:
