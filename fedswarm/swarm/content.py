@@ -173,18 +173,3 @@ def dense_rank(values: NDArray[np.generic]) -> NDArray[np.float64]:
     """Ranks in [0, 1), equal values sharing one: the smallest has 0."""
     _, ranks = np.unique(values, return_inverse=True)
     return np.asarray(ranks / max(1, ranks.max(initial=0) + 1), dtype=np.float64)
-
-
-def wanted_chunks(manifest: Manifest, indices: tuple[int, ...] | None) -> NDArray[np.bool_]:
-    """One entry a chunk, true for those named; ``None`` names all.
-
-    Raises :class:`WireError` for chunks that do not exist.
-    """
-    if indices is None:
-        return np.ones(manifest.chunks, dtype=np.bool_)
-    unknown = [index for index in indices if not 0 <= index < manifest.chunks]
-    if unknown:
-        raise WireError(f"chunk {unknown[0]} is wanted of {manifest.key}, which has {manifest.chunks} chunks")
-    wanted = np.zeros(manifest.chunks, dtype=np.bool_)
-    wanted[list(indices)] = True
-    return wanted

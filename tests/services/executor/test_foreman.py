@@ -18,6 +18,7 @@ from fedswarm.models.layout import Layout, TensorSpec
 from fedswarm.rounds import messages as msg
 from fedswarm.rounds import wire
 from fedswarm.rounds.plan import PlannedTask
+from fedswarm.swarm.events import Spreading
 from fedswarm.swarm.manifest import Key, Manifest, build_manifest
 from fedswarm.swarm.wire import manifest_from_proto, manifest_to_proto
 from fedswarm.training.task import BlockResult
@@ -61,7 +62,7 @@ class Node:
     def arrive(self, version: int) -> None:
         self._arrived.setdefault(version, asyncio.Event()).set()
 
-    def publish(self, manifest: Manifest, data: np.ndarray) -> None:
+    def publish(self, manifest: Manifest, data: np.ndarray, *, spreading: Spreading) -> None:
         self.published[manifest.key] = data
 
     def forget_before(self, round_index: int) -> None:

@@ -98,7 +98,7 @@ async def test_a_contributor_that_is_gone_fails_the_slice(site: Site) -> None:
 
 
 async def test_an_error_of_our_own_is_reported_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise MemoryError("no room")
 
     monkeypatch.setattr(site.town.nodes["a"], "grow", broken)
