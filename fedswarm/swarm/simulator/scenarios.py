@@ -174,7 +174,7 @@ def _maker(swarm: Swarm, weights: Weights, chunk_every_s: float) -> Role:
     world.weights[manifest.key] = weights
 
     def begin(host: Host) -> None:
-        world.grow(host, weights)
+        world.grow(host, weights, Spreading.ANSWER)
         for index in range(manifest.chunks):
             payload = weights.chunk(index)
             world.timeline.after(

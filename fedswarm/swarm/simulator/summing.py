@@ -101,9 +101,9 @@ class Member:
         task, name = self._task, self.host.name
         self._world.applications.append(self)
         if name in task.contributions:
-            self._world.publish(self.host, task.contributions[name], Spreading.ANSWER)
+            self._world.publish(self.host, task.contributions[name], Spreading.SCATTER)
         if name in task.slices:
-            self._world.grow(self.host, task.slices[name])
+            self._world.grow(self.host, task.slices[name], Spreading.SCATTER)
         self._add_up(task.plan.run(name), publishes=name in task.slices)
         if self._gathers:
             for owner, weights in task.slices.items():

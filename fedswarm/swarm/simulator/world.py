@@ -223,11 +223,11 @@ class World:
         host.hold(weights.manifest, weights.data)
         host.tell(Published(weights.manifest, spreading, offer))
 
-    def grow(self, host: Host, weights: Weights) -> None:
+    def grow(self, host: Host, weights: Weights, spreading: Spreading) -> None:
         """A host announces weights that it is still making; :meth:`finish` makes them."""
         self.weights[weights.manifest.key] = weights
         host.chunks[weights.manifest.key] = {}
-        host.tell(Published(weights.manifest, Spreading.ANSWER, False))
+        host.tell(Published(weights.manifest, spreading, False))
 
     def finish(self, host: Host, key: Key, index: int, payload: bytes) -> None:
         """A chunk of growing weights is final."""
