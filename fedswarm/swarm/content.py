@@ -133,6 +133,10 @@ class Content:
         """Whether ``payload`` is chunk ``index`` as its publisher made it."""
         return self.manifest.verify(index, payload, self.digests.get(index))
 
+    def may_be_misled(self, peer: str, index: int) -> bool:
+        """Whether a wrong chunk need not be its sender's fault: the publisher may have named another digest to it."""
+        return self.manifest.grows and peer != self.manifest.publisher and 0 <= index < self.manifest.chunks
+
     def member(self, peer: str) -> Bitfield:
         """What a neighbour holds, nothing when it was not heard of."""
         if peer not in self.members:

@@ -260,7 +260,7 @@ class Fetching:
         if content is not None and asked is not None:
             content.requests[index] -= not asked.released
         verdict = self._judge(content, event)
-        if verdict is None and content is not None and self._may_be_misled(neighbour, content, index):
+        if verdict is None and content is not None and content.may_be_misled(neighbour.name, index):
             self._distrust(neighbour, content)
             verdict = Verdict.UNWANTED
         if verdict is None:
@@ -289,12 +289,6 @@ class Fetching:
         if content.manifest.grows and event.index not in content.digests:
             return Verdict.UNWANTED
         return Verdict.ACCEPTED if content.verify(event.index, event.payload) else None
-
-    @staticmethod
-    def _may_be_misled(neighbour: Neighbour, content: Content, index: int) -> bool:
-        """Whether a wrong chunk need not be its sender's fault: the publisher may have named another digest to it."""
-        exists = 0 <= index < content.manifest.chunks
-        return content.manifest.grows and neighbour.name != content.manifest.publisher and exists
 
     def _distrust(self, neighbour: Neighbour, content: Content) -> None:
         """Asks a neighbour for nothing more of these weights."""
