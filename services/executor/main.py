@@ -148,10 +148,19 @@ def _take_place(options: argparse.Namespace, job: Job) -> _Place:
 
 
 async def _join(place: _Place, target: str) -> None:
-    """Has the executor's node join the swarm, as the peer that answers at ``target``."""
+    """Has the executor's node join the swarm, as the peer that answers at ``target``.
+
+    Raises :class:`LaunchError` for a peer that joins a running job and reaches no tracker: it would train alone.
+    """
     job, options = place.job, place.options
-    topology = topology_text(topology_of_job(job))
-    await place.node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
+    topology, founders = topology_text(topology_of_job(job)), job.cluster.executors
+    answered = await place.node.start(target, options.trackers, topology=topology, founders=founders)
+    if not answered and options.executor_id not in map(str, range(1, founders + 1)):
+        named = ", ".join(options.trackers) or "none was named (--tracker)"
+        raise LaunchError(
+            f"peer {options.executor_id} joins a running job and reaches no tracker of it: {named}. "
+            "Is it still running? `fedswarm status` shows the tracker's address."
+        )
 
 
 async def _serve_aggregator(place: _Place, target: str, stop: asyncio.Event) -> None:

@@ -129,8 +129,8 @@ class PeerNode:
         """Adds the ``Peer`` service to this process's server."""
         server.add(SERVICE_NAME, PeerServicer(self._links, self._arrivals).add_to)
 
-    async def start(self, target: str, trackers: Sequence[str] = (), *, topology: str = "", founders: int = 0) -> None:
-        """Joins the swarm as the peer that answers at ``target``.
+    async def start(self, target: str, trackers: Sequence[str] = (), *, topology: str = "", founders: int = 0) -> bool:
+        """Joins the swarm as the peer that answers at ``target``; returns whether a tracker has answered.
 
         Waits a few seconds at most for the first introductions: trackers that are away are sought in the background.
 
@@ -151,8 +151,10 @@ class PeerNode:
             founders=founders,
         )
         self._introducer = Introducer(trackers, me, lambda: progress_of(self._store, self.traffic), self.feed)
-        if trackers and not await self._introducer.answered(INTRODUCTION_TIMEOUT_S):
+        answered = bool(trackers) and await self._introducer.answered(INTRODUCTION_TIMEOUT_S)
+        if trackers and not answered:
             log.warning("no introductions from any tracker yet; going on without")
+        return answered
 
     def _new_machine(self, target: str) -> Peer:
         up = self._shape.up

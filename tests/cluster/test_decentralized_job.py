@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from fedswarm.errors import LaunchError
 from fedswarm.launch.environment import service_environment
 from fedswarm.models.checkpoint import load_safetensors
 from fedswarm.records import read_run
@@ -47,6 +48,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 def desk(cluster_desk):
     cluster_desk.write_job(JOB)
     return cluster_desk
+
+
+def environment(desk):
+    """Of a peer that is started by hand."""
+    return service_environment(os.environ) | {"PYTHONPATH": os.pathsep.join(map(str, desk.python_path))}
 
 
 def told(desk, peer, tag):
@@ -109,12 +115,21 @@ def test_a_peer_that_is_asked_to_leave_takes_its_leave(desk):
     assert (last["completed_round"], last["sources_complete"], last["sources_missing"]) == (39, 4, 0)
 
 
+def test_a_peer_that_joins_and_reaches_no_tracker_says_so_and_does_not_train_alone(desk):
+    options = {"job": "job.yml", "run-folder": "alone", "executor-id": "7", "tracker": "127.0.0.1:1"}
+    (desk.folder / "alone").mkdir()
+    words = [sys.executable, "-m", "services.executor.main", *(f"--{name}={text}" for name, text in options.items())]
+    done = subprocess.run(words, cwd=desk.folder, env=environment(desk), capture_output=True, text=True, check=False)
+    assert done.returncode == LaunchError.exit_code
+    assert "peer 7 joins a running job and reaches no tracker of it: 127.0.0.1:1" in done.stderr
+
+
 def test_a_peer_that_joins_late_catches_up_and_takes_part(desk):
     # Training makes rounds long, and longer where the machine is busy: some must be left when the newcomer comes.
     desk.write_job(LONG_JOB.replace("rounds: 40", "rounds: 16").replace("local_steps: 20", "local_steps: 400"))
     newcomer = subprocess.Popen(
         [sys.executable, "-c", NEWCOMER, desk.folder / "job.yml"],
-        env=service_environment(os.environ) | {"PYTHONPATH": os.pathsep.join(map(str, desk.python_path))},
+        env=environment(desk),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
