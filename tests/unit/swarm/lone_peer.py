@@ -24,7 +24,7 @@ from fedswarm.swarm.events import (
 from fedswarm.swarm.instructions import Acknowledge, Deliver, Instruction, Send
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest, build_manifest, growing_manifest
-from fedswarm.swarm.messages import Address, Bitfield, Have, Hello, Message, Receipt, Unchoke, Verdict, Want
+from fedswarm.swarm.messages import Address, Bitfield, Have, Hello, Interested, Message, Receipt, Unchoke, Verdict, Want
 from fedswarm.swarm.peer import Peer
 from fedswarm.swarm.uplink import KnownUplink
 
@@ -135,6 +135,16 @@ class LonePeer:
         self, weights: Weights, spreading: Spreading = Spreading.ANSWER, *, growing: bool = False, offer: bool = False
     ) -> list[Instruction]:
         return self.tell(Published(weights.growing if growing else weights.manifest, spreading, offer))
+
+
+def relay(weights: Weights, *neighbours: str, **how: Any) -> LonePeer:
+    """A peer that fetches weights, linked with their publisher, which pushes them, and with others that want them."""
+    alone = LonePeer(**how)
+    alone.fetch(weights)
+    alone.link("source", *neighbours)
+    for peer in ("source", *neighbours):
+        alone.hear(peer, Interested(weights.key))
+    return alone
 
 
 def said(instructions: Iterable[Instruction], to: str, kind: type[Message] | None = None) -> list[Any]:

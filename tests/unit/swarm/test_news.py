@@ -2,17 +2,7 @@
 
 from fedswarm.swarm.events import BecameFinal
 from fedswarm.swarm.messages import Bitfield, Final, Have, Interested, Load
-from tests.unit.swarm.lone_peer import LonePeer, Weights, said, told_to_hold
-
-
-def relay(weights, *neighbours, **how):
-    """A peer that fetches weights, linked with their publisher, which pushes them, and with others that want them."""
-    alone = LonePeer(**how)
-    alone.fetch(weights)
-    alone.link("source", *neighbours)
-    for peer in ("source", *neighbours):
-        alone.hear(peer, Interested(weights.key))
-    return alone
+from tests.unit.swarm.lone_peer import LonePeer, Weights, relay, said, told_to_hold
 
 
 def test_chunks_that_arrive_within_a_moment_are_announced_together():

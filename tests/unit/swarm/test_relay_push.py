@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import build_manifest
@@ -165,49 +163,3 @@ def test_a_neglected_chunk_is_sent_by_the_publisher():
     assert take(push) is None and due_s > 0
     one = take(push, now_s=due_s + 1.0)
     assert one is not None and not one.relay and one.peer == "b" and index_of(one) == index
-
-
-@settings(deadline=None)
-@given(st.integers(1, 25), st.lists(st.integers(1, 50), min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_with_owners_that_relay_everybody_gets_everything(chunks, uplinks, draws):
-    push = pushing(chunks, **{f"p{number}": mbps for number, mbps in enumerate(uplinks)})
-    held = {peer: set() for peer in push.members}
-    relays, now_s = [], 0.0
-    for _ in range(100_000):
-        one = take(push, now_s=now_s)
-        if one is not None:
-            held[one.peer].add(index_of(one))
-            push.holds(one.peer, np.array([index_of(one)]))
-            if one.relay:
-                relays += [(peer, index_of(one)) for peer in held if peer != one.peer]
-        elif relays:
-            peer, index = relays.pop(draws.randrange(len(relays)))
-            held[peer].add(index)
-            push.holds(peer, np.array([index]))
-        elif all(len(chunks_) == chunks for chunks_ in held.values()):
-            return
-        now_s += 0.01
-    pytest.fail(f"somebody lacks something: {held}")
-
-
-@given(st.lists(st.tuples(st.sampled_from("jlthc"), st.sampled_from("abcd"), st.integers(0, 19)), max_size=120))
-def test_what_an_owner_still_owes_is_what_others_lack_of_its_chunks(steps):
-    push = pushing(20)
-    for step, peer, index in steps:
-        match step:
-            case "j":
-                push.join(peer, MBPS, 0.0)
-            case "l":
-                push.leave(peer)
-            case "h":
-                push.holds(peer, np.array([index]))
-            case "c":
-                push.complete(peer)
-            case "t":
-                take(push)
-        members = push._members
-        for name, member in members.items():
-            others = [other for other in members if other != name]
-            owes = sum(not members[other].held.bits[duty] for duty in member.duties for other in others)
-            assert member.owed == owes
-        assert push._copies_lacking == sum(20 - member.held.count for member in members.values())

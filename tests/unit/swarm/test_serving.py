@@ -24,6 +24,7 @@ from tests.unit.swarm.lone_peer import (
     asked,
     delivered,
     done,
+    relay,
     said,
     told_to_hold,
 )
@@ -38,16 +39,6 @@ def publisher(weights, *neighbours, spreading=Spreading.ANSWER, **how):
     alone.publish(weights, spreading)
     alone.link(*neighbours)
     for peer in neighbours:
-        alone.hear(peer, Interested(weights.key))
-    return alone
-
-
-def relay(weights, *neighbours, **how):
-    """A peer that fetches weights, linked with their publisher, which pushes them, and with others that want them."""
-    alone = LonePeer(**how)
-    alone.fetch(weights)
-    alone.link("source", *neighbours)
-    for peer in ("source", *neighbours):
         alone.hear(peer, Interested(weights.key))
     return alone
 
