@@ -82,7 +82,7 @@ class Peer:
         limits: Limits | None = None,
         uplink: UplinkEstimate | None = None,
         cap: TokenBucket | None = None,
-        cap_each: Callable[[], TokenBucket | None] | None = None,
+        cap_each: Callable[[], TokenBucket] | None = None,
     ) -> None:
         self._state = State(me, seed, limits or Limits())
         self._offers = Offers(self._state, job)

@@ -166,37 +166,33 @@ class RelayPush:
         """
         self._own_bps = own_bps
         most = min(most, 1 + len(self._ungiven) // (TAIL_CHUNKS * max(1, len(self._members))))
-        alone = self._knows_all(audience, now_s)
-        push = self._give_away(able, audience, most, now_s, alone=alone)
-        if push is None and alone:
+        knows_all = self._knows_all(audience, now_s)
+        push = self._give_away(able, audience, most, now_s, knows_all=knows_all)
+        if push is None and knows_all:
             push = self._send_own(able, most) or self._steal(able) or self._rest(able, now_s)
         if push is not None:
             self._members[push.peer].coming.update(push.indices)
         return push
 
-    def _give_away(self, able: set[str], audience: int, most: int, now_s: float, *, alone: bool) -> Push | None:
+    def _give_away(self, able: set[str], audience: int, most: int, now_s: float, *, knows_all: bool) -> Push | None:
         index = self._next_ungiven()
         if index is None:
             return None
         limit_s = self._backlog_limit_s(audience)
         waiting = not self._complete(audience, now_s)
-        rooms = {
-            peer: self._room(self._members[peer], limit_s, audience, most) for peer in self._members if peer in able
-        }
-        ready = [
-            (self._backlog_s(self._members[peer], audience), peer)
-            for peer, room in rooms.items()
-            if room
-            and self._takes(peer, index)
-            and not (waiting and len(self._members[peer].duties) >= MOST_WHILE_WAITING)
-        ]
+        ready: list[tuple[float, str, int]] = []
+        for peer, member in self._members.items():
+            if peer in able and self._takes(peer, index) and not (waiting and len(member.duties) >= MOST_WHILE_WAITING):
+                backlog_s = self._backlog_s(member, audience)
+                if room := self._room(member, backlog_s, limit_s, audience, most):
+                    ready.append((backlog_s, peer, room))
         if not ready:
             return None
-        backlog_s, peer = min(ready)
-        if alone and self._sooner_alone(backlog_s + self._work_s(self._members[peer], audience)):
+        backlog_s, peer, room = min(ready)
+        if knows_all and self._sooner_alone(backlog_s + self._work_s(self._members[peer], audience)):
             return None
         indices: list[int] = []
-        most = 1 if waiting else min(most, rooms[peer])
+        most = 1 if waiting else min(most, room)
         while index is not None and len(indices) < most and self._takes(peer, index):
             self._charge(peer, self._ungiven.popleft(), now_s)
             indices.append(index)
@@ -214,15 +210,14 @@ class RelayPush:
         member = self._members[peer]
         return not member.held.bits[index] and index not in member.coming
 
-    def _room(self, member: _Member, limit_s: float, audience: int, most: int) -> int:
-        """How many chunks an owner is to be given at once, if any.
+    def _room(self, member: _Member, backlog_s: float, limit_s: float, audience: int, most: int) -> int:
+        """How many chunks an owner with this backlog is to be given at once, if any.
 
         Not before there is room for a good part of the limit, for else they would go out one by one; and no more than
         wait there, so that at the start everybody soon has something to pass on.
         """
         if not member.uplink_bps and not member.idle:
             return int(len(member.duties) < MOST_WHILE_UNKNOWN)
-        backlog_s = self._backlog_s(member, audience)
         work_s = self._work_s(member, audience)
         together = max(1, min(most, int(limit_s / work_s / TRAINS_IN_BACKLOG)))
         if backlog_s and not member.idle and backlog_s + together * work_s > limit_s:

@@ -51,11 +51,11 @@ class Caps:
 
     def for_all(self, now_s: float) -> TokenBucket | None:
         """The bucket that everything in this direction passes."""
-        return _bucket(self.total, now_s)
+        return None if self.total is None else bucket_of(self.total, now_s)
 
     def for_one(self, now_s: float) -> TokenBucket | None:
         """A new bucket for one other peer, besides that for all."""
-        return _bucket(self.each, now_s)
+        return None if self.each is None else bucket_of(self.each, now_s)
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,8 @@ class LinkShape:
         )
 
 
-def _bucket(rate: RateSource | None, now_s: float) -> TokenBucket | None:
-    if rate is None:
-        return None
+def bucket_of(rate: RateSource, now_s: float) -> TokenBucket:
+    """A bucket that fills at this rate from ``now_s`` on, small enough for bursts not to matter."""
     return TokenBucket(rate, max(MIN_BURST_BYTES, int(rate.bps(now_s) / 8 * BURST_S)))
 
 

@@ -107,14 +107,13 @@ class Uploads:
         uplink: UplinkEstimate,
         behind: Callable[[str, Key], int],
         cap: TokenBucket | None = None,
-        cap_each: Callable[[], TokenBucket | None] | None = None,
+        cap_each: Callable[[], TokenBucket] | None = None,
     ) -> None:
         self.uplink = uplink
         self._limits = limits
         self._behind = behind
         self._cap = cap
         self._cap_each = cap_each
-        self._capped = cap is not None or (cap_each is not None and cap_each() is not None)
         self._queues: dict[str, _Queue] = {}
         self._served = 0
 
@@ -207,7 +206,7 @@ class Uploads:
 
     def train_bytes(self, chunk_bytes: int) -> int:
         """How much may leave together for one neighbour: at least a chunk, and no more where that would be a burst."""
-        if self._capped:
+        if self._cap is not None or self._cap_each is not None:
             return chunk_bytes
         return max(chunk_bytes, min(int(TRAIN_S * self.uplink.bps / 8), MOST_TRAIN_BYTES))
 

@@ -147,20 +147,11 @@ def _take_place(options: argparse.Namespace, job: Job) -> _Place:
     return _Place(options, job, engine, samples, hosted, world, node, clock)
 
 
-async def _join(place: _Place, target: str) -> None:
-    """Has the executor's node join the swarm, as the peer that answers at ``target``.
-
-    Raises :class:`LaunchError` for a peer that joins a running job and reaches no tracker: it would train alone.
-    """
+async def _join(place: _Place, target: str) -> bool:
+    """Has the executor's node join the swarm, as the peer that answers at ``target``; whether a tracker answered."""
     job, options = place.job, place.options
-    topology, founders = topology_text(topology_of_job(job)), job.cluster.executors
-    answered = await place.node.start(target, options.trackers, topology=topology, founders=founders)
-    if not answered and options.executor_id not in map(str, range(1, founders + 1)):
-        named = ", ".join(options.trackers) or "none was named (--tracker)"
-        raise LaunchError(
-            f"peer {options.executor_id} joins a running job and reaches no tracker of it: {named}. "
-            "Is it still running? `fedswarm status` shows the tracker's address."
-        )
+    topology = topology_text(topology_of_job(job))
+    return await place.node.start(target, options.trackers, topology=topology, founders=job.cluster.executors)
 
 
 async def _serve_aggregator(place: _Place, target: str, stop: asyncio.Event) -> None:
@@ -187,19 +178,29 @@ async def _serve_aggregator(place: _Place, target: str, stop: asyncio.Event) -> 
 
 
 async def _serve_as_peer(place: _Place, target: str, stop: asyncio.Event) -> None:
-    """Goes through the job's rounds with the other peers; raises :class:`StoppedError` if stopped before the end."""
+    """Goes through the job's rounds with the other peers.
+
+    Raises :class:`StoppedError` if stopped before the end, :class:`LaunchError` for a peer that joins a running job and
+    reaches no tracker: it would train alone.
+    """
     job, node, peer = place.job, place.node, place.options.executor_id
     client, layout = next(iter(place.hosted)), place.engine.layout
     manifests = PeerManifests.of(job, peer, layout, place.engine.initial_weights())
     core = PeerCore(place.engine, job, peer, client, place.samples, manifests.chunk_weights)
-    others = [name for name in map(str, range(1, job.cluster.executors + 1)) if name != peer]
+    founders = [str(number) for number in range(1, job.cluster.executors + 1)]
+    others = [name for name in founders if name != peer]
     machine = DecentralizedPeer(PeerRules.of(job), core.weight, others, only_linked=job.exchange.reach == "neighbours")
     run_folder = place.options.run_folder
     with RecordWriter(diary_file(run_folder, peer), now=time.time) as writer:
         diary = RoundDiary(writer, peer, core.samples, place.clock, node.traffic)
         executor = DecentralizedExecutor(job, machine, core, layout, manifests, node, diary, place.clock, run_folder)
         try:
-            await _join(place, target)
+            if not await _join(place, target) and peer not in founders:
+                named = ", ".join(place.options.trackers) or "none was named (--tracker)"
+                raise LaunchError(
+                    f"peer {peer} joins a running job and reaches no tracker of it: {named}. "
+                    "Is it still running? `fedswarm status` shows the tracker's address."
+                )
             diary.write(PeerReady(peer, client, core.samples, layout.size, layout.nbytes))
             launcher_contract.report(place.options.status_fd, ready=True, target=target)
             await _until_first(executor.run(), stop.wait())

@@ -43,14 +43,12 @@ class UpdateExchange:
         self._weigh = weigh
         self._refuse = refuse
         self._heard: dict[Key, Manifest] = {}
-        self._known: set[Key] = set()  # whatever was offered, by whomever
         self._refused: set[str] = set()
         self._by_peers = manifests.update_suffix == ""
         self.collected: CollectedUpdates | None = None
 
     def heard(self, manifest: Manifest) -> PeerEvent | None:
         """What an offer says, if it concerns this job's exchanges and fits."""
-        self._known.add(manifest.key)
         is_update = self._manifests.is_update(manifest)
         peer = manifest.publisher
         if peer in self._refused or manifest.round > self._last_exchange:
@@ -70,20 +68,16 @@ class UpdateExchange:
     def forget_before(self, exchange: int, lasting: Set[int]) -> None:
         """Nothing of earlier exchanges is offered, served or fetched any more, but this peer's ``lasting`` models."""
         kept = {self._manifests.model_key(self._manifests.peer, earlier, lasts=True) for earlier in lasting}
-        for key in [key for key in self._known if key.round < exchange and key not in kept]:
-            self._known.discard(key)
-            self._node.forget(key.round, key.source)
+        self._node.forget_before(exchange, kept)
         self._heard = {key: manifest for key, manifest in self._heard.items() if key.round >= exchange}
 
     def offer_model(self, manifest: Manifest, model: Vector) -> None:
         """Offers the model with which this peer begins an exchange to neighbours that are behind."""
-        self._known.add(manifest.key)
         self._node.publish(manifest, model, spreading=Spreading.ANSWER, offer=True)
 
     def publish(self, manifest: Manifest, own: Vector, collected: CollectedUpdates | None) -> None:
         """Offers one's own weights; those of others go into ``collected`` from now on."""
         self.collected = collected
-        self._known.add(manifest.key)
         spreading = Spreading.SEED if self._by_peers and collected is not None else Spreading.ANSWER
         self._node.publish(manifest, own, spreading=spreading, offer=True)
 

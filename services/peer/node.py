@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.manifest import Key, Manifest
 from fedswarm.swarm.messages import Address, Receipt
 from fedswarm.swarm.peer import Peer
-from fedswarm.swarm.shaping import LinkShape
+from fedswarm.swarm.shaping import LinkShape, bucket_of
 from fedswarm.swarm.store import ChunkStore, Holding
 from fedswarm.swarm.uplink import KnownUplink, MeasuredUplink
 from services.peer.arrivals import Arrivals
@@ -157,15 +157,15 @@ class PeerNode:
         return answered
 
     def _new_machine(self, target: str) -> Peer:
-        up = self._shape.up
+        up, each, clock = self._shape.up, self._shape.up.each, self._clock
         return Peer(
             Address(self.peer_id, target),
             self._job,
             seed=self._seed,
             limits=self._limits,
             uplink=KnownUplink(self._uplink_bps) if self._uplink_bps else MeasuredUplink(),
-            cap=up.for_all(self._clock.now_s()),
-            cap_each=lambda: up.for_one(self._clock.now_s()),
+            cap=up.for_all(clock.now_s()),
+            cap_each=None if each is None else lambda: bucket_of(each, clock.now_s()),
         )
 
     async def close(self) -> None:
@@ -230,10 +230,10 @@ class PeerNode:
         """Neither serves nor fetches these weights any longer."""
         self._forget([Key(round_index, source)])
 
-    def forget_before(self, round_index: int) -> None:
-        """Forgets all weights of rounds before ``round_index``, and who offered any."""
+    def forget_before(self, round_index: int, kept: Collection[Key] = ()) -> None:
+        """Forgets all weights of rounds before ``round_index`` but those ``kept``, and who offered any."""
         known = {*self._store.keys(), *self._fetches, *self._offered}
-        self._forget(key for key in known if key.round < round_index)
+        self._forget(key for key in known.difference(kept) if key.round < round_index)
 
     def _forget(self, keys: Iterable[Key]) -> None:
         for key in list(keys):

@@ -10,7 +10,7 @@ from fedswarm.swarm.messages import Address
 from fedswarm.v1 import common_pb2, tracker_pb2
 
 
-class Word(Enum):
+class Standing(Enum):
     """What a peer hears of another beside an address to dial."""
 
     LEFT = "left"
@@ -23,14 +23,14 @@ class Outbox:
     def __init__(self, renew_within_s: float, *, whole: bool) -> None:
         self._renew_within_ms = int(renew_within_s * 1000)
         self._whole = whole
-        self._news: dict[str, Address | Word] = {}
+        self._news: dict[str, Address | Standing] = {}
         self._awake = asyncio.Event()
         self._closed = False
 
     def put(self, notice: Notice) -> None:
         """Adds news; whatever was waiting about the same peers is outdated."""
-        self._news.update(dict.fromkeys(notice.left, Word.LEFT))
-        self._news.update(dict.fromkeys(notice.expected, Word.EXPECTED))
+        self._news.update(dict.fromkeys(notice.left, Standing.LEFT))
+        self._news.update(dict.fromkeys(notice.expected, Standing.EXPECTED))
         self._news.update((address.peer, address) for address in notice.joined)
         self._awake.set()
 
@@ -54,8 +54,8 @@ class Outbox:
         news, self._news = self._news, {}
         return tracker_pb2.Introduction(
             joined=[address_to_proto(word) for word in news.values() if isinstance(word, Address)],
-            left=[peer for peer, word in news.items() if word is Word.LEFT],
-            expected=[peer for peer, word in news.items() if word is Word.EXPECTED],
+            left=[peer for peer, word in news.items() if word is Standing.LEFT],
+            expected=[peer for peer, word in news.items() if word is Standing.EXPECTED],
             whole=self._whole,
             renew_within_ms=self._renew_within_ms,
         )

@@ -11,6 +11,7 @@ from fedswarm.swarm.simulator.host import Host
 from fedswarm.swarm.simulator.outcome import Outcome
 from fedswarm.swarm.simulator.scenarios import Setting, Swarm, named
 from fedswarm.swarm.simulator.summing import Member, Summation, summation
+from fedswarm.swarm.simulator.world import Role
 
 COLLECTOR = "collector"
 PATIENCE_S = 60.0
@@ -32,7 +33,8 @@ def all_reduce(
     names = [name for name, _ in named(peers)]
     task = summation(names, plan, chunk_bytes=chunk_bytes, seed=setting.seed, patience_s=patience_s)
     swarm = Swarm(setting)
-    members = _take_part(swarm, task, peers, gather=True)
+    members: dict[str, Member] = {}
+    swarm.add_all(named(peers), _role(swarm, task, members, gathers=True))
     return _outcome(swarm, members)
 
 
@@ -53,28 +55,22 @@ def reduce(
     plan = slices.plan_reduce(contributors, chunks, b"", (COLLECTOR, _link(collector)))
     task = summation(contributors, plan, chunk_bytes=chunk_bytes, seed=setting.seed, patience_s=patience_s)
     swarm = Swarm(setting)
-    members = _take_part(swarm, task, peers, gather=False)
-
-    def collect(host: Host) -> None:
-        members[host.name] = Member(swarm.world, host, task, gathers=True)
-        members[host.name].begin()
-
-    swarm.add(COLLECTOR, collector, collect)
+    members: dict[str, Member] = {}
+    swarm.add_all(named(peers), _role(swarm, task, members, gathers=False))
+    swarm.add(COLLECTOR, collector, _role(swarm, task, members, gathers=True))
     return _outcome(swarm, members)
 
 
-def _take_part(swarm: Swarm, task: Summation, peers: Sequence[Rates], *, gather: bool) -> dict[str, Member]:
-    """Arranges for the contributors to come; who is there takes part in what is returned, by name."""
-    members: dict[str, Member] = {}
+def _role(swarm: Swarm, task: Summation, members: dict[str, Member], *, gathers: bool) -> Role:
+    """The role of taking part in a sum; ``members`` is told who does, by name."""
+    vectors = (*task.contributions.values(), *task.slices.values())
+    swarm.world.weights |= {weights.manifest.key: weights for weights in vectors}
 
     def begin(host: Host) -> None:
-        members[host.name] = Member(swarm.world, host, task, gathers=gather)
+        members[host.name] = Member(swarm.world, host, task, gathers=gathers)
         members[host.name].begin()
 
-    swarm.world.weights |= {weights.manifest.key: weights for weights in task.contributions.values()}
-    swarm.world.weights |= {weights.manifest.key: weights for weights in task.slices.values()}
-    swarm.add_all(named(peers), begin)
-    return members
+    return begin
 
 
 def _outcome(swarm: Swarm, members: dict[str, Member]) -> Outcome:

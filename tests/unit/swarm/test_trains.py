@@ -182,12 +182,6 @@ def test_a_capped_peer_sends_one_frame_at_a_time(make):
     assert {len(indices) for _, indices in departing(sending)} == {1}
 
 
-def test_caps_without_a_rate_cap_nobody():
-    sending = uploads(cap_each=lambda: None)
-    put(sending, "a", range(IN_TRAIN))
-    assert departing(sending) == [("a", [0, 1, 2, 3])]
-
-
 # ---- what came together ---------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedswarm.rounds.decentralized import DecentralizedPeer
 from fedswarm.rounds.peer_steps import (
     CatchUp,
     FetchModel,
@@ -36,7 +37,7 @@ def test_a_late_peer_takes_over_the_model_and_joins_the_next_round(village: Make
 def test_who_hears_how_far_the_others_are_before_it_begins_trains_nothing_in_vain(village: Make) -> None:
     town = village("ab")
     town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
+    machine: DecentralizedPeer = town.all["a"].machine
     machine.handle(UpdateOffered("b", 2, 20), 0.0)
     machine.handle(ModelOffered("b", 2), 0.0)
     (fetch,) = machine.handle(Started(), 0.1)
@@ -46,7 +47,7 @@ def test_who_hears_how_far_the_others_are_before_it_begins_trains_nothing_in_vai
 def test_a_model_that_its_owner_has_forgotten_meanwhile_is_not_waited_for(village: Make) -> None:
     town = village("ab", rounds=9)
     town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
+    machine: DecentralizedPeer = town.all["a"].machine
     machine.handle(UpdateOffered("b", 2, 20), 0.0)
     machine.handle(ModelOffered("b", 2), 0.0)
     machine.handle(Started(), 0.0)
@@ -128,13 +129,19 @@ def test_a_late_peer_joins_the_others_however_many_exchanges_a_model_travels(vil
     assert np.allclose(town.models("abc"), town.all["d"].model, atol=1e-6)
 
 
-def test_who_fetched_slowly_goes_on_where_the_others_train_next(village: Make) -> None:
+def fetching_slowly(village: Make) -> DecentralizedPeer:
+    """A peer that came late and fetches the model of exchange 2 from the instant 0 on."""
     town = village("ab", rounds=9)
     town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
+    machine: DecentralizedPeer = town.all["a"].machine
     machine.handle(UpdateOffered("b", 2, 20), 0.0)
     machine.handle(ModelOffered("b", 2, lasts=True), 0.0)
     machine.handle(Started(), 0.0)
+    return machine
+
+
+def test_who_fetched_slowly_goes_on_where_the_others_train_next(village: Make) -> None:
+    machine = fetching_slowly(village)
     machine.handle(UpdateOffered("b", 6, 20), 1.0)
     caught_up, begin, train = machine.handle(ModelFetched("b", 2), 1.0)
     assert caught_up == CatchUp("b", 0, 7)
@@ -142,24 +149,14 @@ def test_who_fetched_slowly_goes_on_where_the_others_train_next(village: Make) -
 
 
 def test_who_fetched_until_the_last_exchange_takes_part_in_that(village: Make) -> None:
-    town = village("ab", rounds=9)
-    town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
-    machine.handle(UpdateOffered("b", 2, 20), 0.0)
-    machine.handle(ModelOffered("b", 2, lasts=True), 0.0)
-    machine.handle(Started(), 0.0)
+    machine = fetching_slowly(village)
     machine.handle(UpdateOffered("b", 8, 20), 1.0)
     caught_up, *_ = machine.handle(ModelFetched("b", 2), 1.0)
     assert caught_up == CatchUp("b", 0, 8)
 
 
 def test_who_fetched_until_the_others_were_done_looks_for_their_final_model(village: Make) -> None:
-    town = village("ab", rounds=9)
-    town.settle("a", founders="ab", at_s=1e9)
-    machine = town.all["a"].machine
-    machine.handle(UpdateOffered("b", 2, 20), 0.0)
-    machine.handle(ModelOffered("b", 2, lasts=True), 0.0)
-    machine.handle(Started(), 0.0)
+    machine = fetching_slowly(village)
     machine.handle(UpdateOffered("b", 9, 20), 1.0)
     machine.handle(ModelOffered("b", 9), 1.0)
     caught_up, fetch = machine.handle(ModelFetched("b", 2), 1.0)

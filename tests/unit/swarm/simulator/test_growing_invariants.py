@@ -6,14 +6,13 @@ import pytest
 from blake3 import blake3
 
 from fedswarm.swarm.chunks import KIB
-from fedswarm.swarm.events import BecameFinal, Event, FetchWanted, FrameArrived, Published, Received, Spreading, Tick
+from fedswarm.swarm.events import BecameFinal, FetchWanted, FrameArrived, Published, Received, Spreading, Tick
 from fedswarm.swarm.instructions import Accept, Acknowledge, Completed, Deliver, Failed, Instruction, Send
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.messages import Final, Unchoke, Verdict, Want
-from fedswarm.swarm.simulator.access import Rates
-from fedswarm.swarm.simulator.invariants import BreachError, Invariants
-from fedswarm.swarm.simulator.story import Story
-from fedswarm.swarm.simulator.world import World, growing_weights
+from fedswarm.swarm.simulator.invariants import BreachError
+from fedswarm.swarm.simulator.world import growing_weights
+from tests.unit.swarm.simulator.watched_hosts import WatchedHosts
 
 WEIGHTS = growing_weights("a", 3, 16 * KIB, seed=1)
 KEY = WEIGHTS.manifest.key
@@ -23,43 +22,18 @@ LIMITS = Limits()
 ALONE = FetchWanted(WEIGHTS.manifest, "a:1", swarm=False, indices=(0,))
 
 
-class Silent:
-    wake_s = None
-
-    def handle(self, event: Event, now_s: float) -> list[Instruction]:
-        return []
-
-    def welcomes(self, peer: str) -> bool:
-        return True
-
-
-class Watch:
+class Watch(WatchedHosts):
     """Host a makes weights of which chunks 0 and 1 are final, b fetches them, and c is linked with both."""
 
     def __init__(self) -> None:
-        self.invariants = Invariants(LIMITS, Story())
-        self.world = World(lambda address, rates: Silent(), observers=[self.invariants])
-        self.culprits: set[str] = set()
-        self.invariants.watch(self.world, self.culprits)
-        self.world.weights[KEY] = WEIGHTS
-        for name in "abc":
-            self.world.add(name, Rates(8e6, 8e6), lambda host: None)
-        self.world.busy_until(1.0)
-        self.world.run(1.0)
+        super().__init__(WEIGHTS, LIMITS)
         for one, other in ("ab", "bc", "ac"):
-            self.world.network.dial(self.world.hosts[one], other)
-        self.wait(1.0)
+            self.link(one, other)
         self.see("a", Published(WEIGHTS.manifest, Spreading.ANSWER, False))
         for index in (0, 1):
             self.see("a", BecameFinal(KEY, index, DIGESTS[index]))
         self.see("b", FetchWanted(WEIGHTS.manifest, "a:1", swarm=True))
         self.see("b", Received("a", Unchoke()))
-
-    def see(self, name: str, event: Event, *instructions: Instruction) -> None:
-        self.invariants.saw(self.world.hosts[name], event, list(instructions), self.world.timeline.now_s)
-
-    def wait(self, seconds: float) -> None:
-        self.world.timeline.run(self.world.timeline.now_s + seconds)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 
 from fedswarm.swarm.chunks import KIB
 from fedswarm.swarm.events import (
-    Event,
     FetchWanted,
     FrameArrived,
     LinkDown,
@@ -33,10 +32,9 @@ from fedswarm.swarm.instructions import (
 )
 from fedswarm.swarm.limits import Limits
 from fedswarm.swarm.messages import Alive, Bitfield, Choke, Have, Lack, Receipt, Unchoke, Verdict, Want
-from fedswarm.swarm.simulator.access import Rates
-from fedswarm.swarm.simulator.invariants import BreachError, Invariants
-from fedswarm.swarm.simulator.story import Story
-from fedswarm.swarm.simulator.world import World, random_weights
+from fedswarm.swarm.simulator.invariants import BreachError
+from fedswarm.swarm.simulator.world import random_weights
+from tests.unit.swarm.simulator.watched_hosts import WatchedHosts
 
 CHUNK = 16 * KIB
 WEIGHTS = random_weights("a", 4, CHUNK, seed=1)
@@ -46,45 +44,15 @@ LIMITS = Limits(pipeline_bytes=2 * CHUNK, most_inflight_bytes=2 * CHUNK)
 WANTED = FetchWanted(WEIGHTS.manifest, "a:1", swarm=True)
 
 
-class Silent:
-    wake_s = None
-
-    def handle(self, event: Event, now_s: float) -> list[Instruction]:
-        return []
-
-    def welcomes(self, peer: str) -> bool:
-        return True
-
-
-class Watch:
+class Watch(WatchedHosts):
     """Hosts a, the publisher, b, who fetches from it and is linked with c as well, and what is seen of them."""
 
     def __init__(self) -> None:
-        self.invariants = Invariants(LIMITS, Story())
-        self.world = World(lambda address, rates: Silent(), observers=[self.invariants])
-        self.culprits: set[str] = set()
-        self.invariants.watch(self.world, self.culprits)
-        self.world.weights[KEY] = WEIGHTS
-        for name in "abc":
-            self.world.add(name, Rates(8e6, 8e6), lambda host: None)
-        self.world.busy_until(1.0)
-        self.world.run(1.0)
+        super().__init__(WEIGHTS, LIMITS)
         self.see("a", Published(WEIGHTS.manifest, Spreading.ANSWER, False))
         self.link("a", "b")
         self.link("b", "c")
         self.see("b", WANTED)
-
-    def link(self, one: str, other: str) -> None:
-        hosts = self.world.hosts
-        self.world.network.dial(hosts[one], other)
-        self.world.timeline.run(self.world.timeline.now_s + 1.0)
-        assert hosts[one].ends[other].up
-
-    def see(self, name: str, event: Event, *instructions: Instruction) -> None:
-        self.invariants.saw(self.world.hosts[name], event, list(instructions), self.world.timeline.now_s)
-
-    def wait(self, seconds: float) -> None:
-        self.world.timeline.run(self.world.timeline.now_s + seconds)
 
 
 @pytest.fixture
