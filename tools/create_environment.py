@@ -57,7 +57,8 @@ def create(folder: Path) -> None:
         )
     python = folder / "bin" / "python"
     if not python.exists():
-        reuse = has_torch(sys.executable)
+        # What an environment around another one sees is the Python beneath both, and not the packages of the other.
+        reuse = sys.prefix == sys.base_prefix and has_torch(sys.executable)
         say(f"creating {folder}" + (" around the PyTorch that this Python has" if reuse else ""))
         venv.EnvBuilder(with_pip=True, system_site_packages=reuse, symlinks=os.name != "nt").create(folder)
     install_torch(python)
